@@ -1,0 +1,314 @@
+"""The syntax tree: what the user wrote, with places, before any name is resolved.
+
+Nodes are frozen and compared by identity, so that a node can key a table. Comments hang on the statement they
+precede (`comments`) or trail (`trailing`); the formatter prints both and refuses to lose one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+from ptc.lang.source import Source, Span
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    span: Span
+
+
+# Expressions ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Name(Node):
+    id: str
+
+
+@dataclass(frozen=True, eq=False)
+class Number(Node):
+    """``1e-6``, ``4_096``, ``10%``, ``16Ki``, ``2 epochs``. `value` is the bare number, `unit` what follows it."""
+
+    text: str
+    value: int | float
+    unit: str | None = None
+    unit_span: Span | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class String(Node):
+    text: str
+    """As written, quotes included."""
+    value: str
+
+
+@dataclass(frozen=True, eq=False)
+class Column(Node):
+    """``.reward``: a column of the rows in hand."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Member(Node):
+    """``new.model``, ``stage.policy``."""
+
+    base: Expr
+    name: Name
+
+
+@dataclass(frozen=True, eq=False)
+class Argument(Node):
+    name: Name | None
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Call(Node):
+    callee: Expr
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Pipe(Node):
+    """``value |> step(…)``: one step of the flow of trajectories."""
+
+    value: Expr
+    step: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Unary(Node):
+    op: str
+    operand: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Binary(Node):
+    """`op` is one of ``+ - * / == != < <= > >= and or``."""
+
+    op: str
+    left: Expr
+    right: Expr
+    op_span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class List(Node):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class At(Node):
+    """``stage @ best(skill)``, ``stage @ step(200)``."""
+
+    base: Expr
+    which: Call
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Node):
+    """``if condition then yes else no``: chooses values only."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Missing(Node):
+    """Stands where an expression could not be read; the parser has reported it, later phases stay silent about it."""
+
+
+Expr = Union[Name, Number, String, Column, Member, Call, Pipe, Unary, Binary, List, At, Choice, Missing]
+
+
+# Types, written at borders only --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Type(Node):
+    """``Trajectories{prompt, reward} by policy within 8 steps``, ``Anchor?``, ``Real``."""
+
+    name: str
+    columns: tuple[Name, ...] | None = None
+    by: Name | None = None
+    within: Number | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter(Node):
+    name: Name
+    type: Type
+    default: Expr | None
+    doc: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
+    trailing: str | None = None
+
+
+# Statements ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Statement(Node):
+    comments: tuple[str, ...] = field(default=(), kw_only=True)
+    """Comment lines before it, each as written (``# …`` or ``## …``); an empty string is a blank line kept."""
+    trailing: str | None = field(default=None, kw_only=True)
+    """The comment that ends its first line (of a block: the line of ``{``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block(Node):
+    statements: tuple[Statement, ...]
+    closing: tuple[str, ...] = ()
+    """Comments between the last statement and the closing brace."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edition(Statement):
+    year: Number
+
+
+@dataclass(frozen=True, eq=False)
+class Import(Statement):
+    """``from std.objectives import sft, grpo``; a leading dot means beside this file."""
+
+    module: tuple[Name, ...]
+    relative: bool
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Param(Statement):
+    name: Name
+    type: Type
+    default: Expr | None
+
+
+@dataclass(frozen=True, eq=False)
+class Define(Statement):
+    """``source NAME = …``, ``model NAME = …``, ``eval NAME = …``, ``let NAME = …``."""
+
+    keyword: str
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Claim(Node):
+    """``expands skill``. `role` is ``expands``, ``reshapes`` or ``consolidates``."""
+
+    role: Name
+    evals: tuple[Name, ...]
+    carrier: Expr | None = None
+    """``consolidates skill from teacher``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(Statement):
+    name: Name
+    claims: tuple[Claim, ...]
+    body: Block
+
+
+@dataclass(frozen=True, eq=False)
+class Role(Statement):
+    """``train policy = base``; `verb` is ``train``, ``freeze`` or ``track``."""
+
+    verb: Name
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Minimize(Statement):
+    loss: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Setting(Statement):
+    """``batch = 32 prompts``, ``batch(demos) = 64 samples``."""
+
+    name: Name
+    target: Name | None
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Gate(Statement):
+    """``require EXPR`` before a stage, ``ensure EXPR`` after it."""
+
+    keyword: Name
+    condition: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Watch(Statement):
+    """``watch skill every 20 steps``."""
+
+    eval: Expr
+    every: Number | None
+
+
+@dataclass(frozen=True, eq=False)
+class Protect(Statement):
+    """``protect skill within 2 points from stage``."""
+
+    eval: Expr
+    within: Number | None
+    origin: Expr | None
+
+
+@dataclass(frozen=True, eq=False)
+class Allow(Statement):
+    """``allow(check_name, "reason")``."""
+
+    check: Name
+    reason: String
+
+
+@dataclass(frozen=True, eq=False)
+class Report(Statement):
+    evals: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Export(Statement):
+    value: Expr
+    path: String
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(Statement):
+    """``loss = …`` in an objective."""
+
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Where(Statement):
+    """``where tokenizer(teacher) == tokenizer(student)`` in an objective."""
+
+    condition: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Objective(Statement):
+    name: Name
+    parameters: tuple[Parameter, ...]
+    body: Block
+
+
+@dataclass(frozen=True, eq=False)
+class Unreadable(Statement):
+    """A statement that did not parse. It declares `names` if they could be read off, so that uses do not cascade."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Program(Node):
+    source: Source
+    statements: tuple[Statement, ...]
+    closing: tuple[str, ...] = ()

@@ -1,0 +1,79 @@
+"""What node implementations see of the world: the artifacts that go in, a folder that goes out, and a context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ptc.compiler.graph import Json, Node
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A sealed, verified, read-only folder of the store."""
+
+    digest: str
+    path: Path
+    manifest: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One message about a running node: how far it is, and its latest metrics under TRL's names."""
+
+    done: int
+    total: int | None
+    unit: str
+    metrics: Mapping[str, float]
+
+
+class Partial(Protocol):
+    """The sealed pieces of an unfinished node: training checkpoints (`step-…`), chunks of rows (`chunk-…`)."""
+
+    def names(self) -> list[str]:
+        """Names of the sealed, verified pieces, in order. A piece that does not verify is quarantined, not listed."""
+
+    def read(self, name: str) -> Path:
+        """The folder of a sealed piece."""
+
+    def write(self, name: str, fill: Callable[[Path], None]) -> None:
+        """`fill` writes into a fresh folder, which is then sealed under `name`, atomically and durably."""
+
+    def forget(self, name: str) -> None:
+        """Removes a piece; refuses to remove the newest."""
+
+
+class Interrupted(Exception):
+    """Raised by `Context.heartbeat` after SIGTERM or Ctrl-C: save what is worth saving, and leave."""
+
+
+class InvariantBroken(Exception):
+    """A promise of ptc or of the program does not hold (canary, gate, NaN): exit code 4. The message is one line for the user."""
+
+
+class ResourceMissing(Exception):
+    """A device, package or disk space is missing: exit code 6. The message names what, what is there, and the alternative."""
+
+
+class InputWrong(Exception):
+    """Data, a file or a model that a program names cannot be used: exit code 2. The message names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a node's implementation may use besides its inputs."""
+
+    node: Node
+    partial: Partial
+    profile: Any
+    """`runtime.profile.Profile`."""
+    heartbeat: Callable[[Progress], None]
+    """To be called often; raises `Interrupted` when the run is to stop."""
+    log: Callable[[Mapping[str, Json]], None]
+    """Appends one row to ``metrics.jsonl``."""
+
+
+Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]
+"""Fills the folder with the artifact's files. Runs the same wherever it is interrupted: what is sealed in `partial` is not done again."""
