@@ -1,0 +1,53 @@
+"""What the compiler knows of the outside: one value, filled by whoever may look (`ptc.api`), read by the checker.
+
+The compiler opens no file. A thing the catalogue does not hold is *unknown*, which is never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ptc.lang.source import Source
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The header of a data file: its columns, and the SHA-256 of its bytes where they were read."""
+
+    columns: tuple[str, ...]
+    sha256: str | None = None
+    problem: str | None = None
+    """One sentence, if the file is there no more, or cannot be read."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder as its `config.json` and tokenizer files describe it."""
+
+    context: int | None
+    parameters: int | None
+    tokenizer: str | None
+    """Digest of the tokenizer and the chat template."""
+    sha256: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """What a verifier reads of a row."""
+
+    name: str
+    columns: tuple[str, ...]
+    doc: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    library: Mapping[str, Source] = field(default_factory=dict)
+    """Text of each library module that is written in the language, by its name (``std.objectives``)."""
+    tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns of each task generator."""
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    files: Mapping[str, Rows] = field(default_factory=dict)
+    models: Mapping[str, Checkpoint] = field(default_factory=dict)
