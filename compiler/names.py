@@ -1,0 +1,219 @@
+"""The one table of names: what a program calls a setting, what TRL calls it, its default, and where it is from.
+
+It is read by the compiler for defaults and for did-you-mean, by `ptc plan` for the origin of each value, and by
+`docs/from-trl.md`, which is generated from it. Argument names are ours, defaults and metric names are TRL's unless a
+row says why not. Tests compare every TRL name and default with the installed TRL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Value = None | bool | int | float | str | tuple[float, ...]
+"""A default. ``None`` is the program's `none`; of a row whose origin is `MUST` it means nothing."""
+
+TRL = "TRL 1.16"
+TORCH = "PyTorch"
+PTC = "ptc"
+MUST = "must be written"
+"""There is no default: the checker asks for it."""
+
+Origin = Literal["TRL 1.16", "PyTorch", "ptc", "must be written"]
+
+Place = Literal["stage", "adamw", "sample", "sft", "grpo", "dpo", "reverse_kl", "model", "watch", "column", "profile"]
+"""What a row belongs to: a stage's settings, the arguments of a call, roles of models, columns, the profile."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """One row. `trl` lists TRL's spellings (first the present one), empty where TRL has no such thing; `theirs` is the
+    default of the first."""
+
+    where: Place
+    ours: str
+    default: Value
+    origin: Origin
+    trl: tuple[str, ...] = ()
+    theirs: Value = None
+    note: str = ""
+    """For the page: units, what differs, what to write instead. A sentence or nothing."""
+
+    @property
+    def required(self) -> bool:
+        return self.origin == MUST
+
+
+# fmt: off
+NAMES: tuple[Name, ...] = (
+    # stage -----------------------------------------------------------------------------------------------------------
+    Name("stage", "batch", None, MUST, ("per_device_train_batch_size", "train_batch_size"), 8,
+         "`64 samples` or `32 prompts` per optimizer step. TRL's is `per_device_train_batch_size` × devices × "
+         "`gradient_accumulation_steps`, and counts completions in GRPO; the profile's `micro_batch` cuts it up."),
+    Name("stage", "budget", None, MUST, ("num_train_epochs", "max_steps"), 3.0, "`2 epochs` or `100 steps`."),
+    Name("stage", "rollout", "batch", PTC, ("generation_batch_size",), None,
+         "Prompts sampled at once; `generation_batch_size` counts completions."),
+    Name("stage", "passes", 1, TRL, ("num_iterations",), 1, "Times each rollout is trained on."),
+    Name("stage", "seed", 42, TRL, ("seed", "data_seed"), 42,
+         "The program's; every node derives its own from it. On a stage it makes a twin."),
+    Name("stage", "max_length", 1024, TRL, ("max_length", "max_seq_length"), 1024,
+         "Tokens of prompt and response. A longer row is an error that names it; TRL truncates."),
+    Name("stage", "optimizer", None, MUST, ("optim",), "adamw_torch_fused", "`adamw(lr = 1e-4)`."),
+    # optimizer -------------------------------------------------------------------------------------------------------
+    Name("adamw", "lr", None, MUST, ("learning_rate",), None, "TRL: 2e-5 for SFT, 1e-6 for DPO, GRPO, distillation."),
+    Name("adamw", "warmup", 0.0, TRL, ("warmup_steps", "warmup_ratio"), 0,
+         "A share of the budget (`3%`) or `20 steps`, linear from 0."),
+    Name("adamw", "schedule", "constant", PTC, ("lr_scheduler_type",), "linear",
+         "`constant`, `linear` or `cosine`, after the warm-up. Constant: a longer budget repeats a shorter one."),
+    Name("adamw", "betas", (0.9, 0.999), TRL, ("adam_beta1", "adam_beta2"), 0.9),
+    Name("adamw", "eps", 1e-8, TRL, ("adam_epsilon",), 1e-8),
+    Name("adamw", "weight_decay", 0.0, TRL, ("weight_decay",), 0.0, "PyTorch's own default is 0.01."),
+    Name("adamw", "clip_norm", 1.0, TRL, ("max_grad_norm",), 1.0, "Of the global gradient norm; `none` does not clip."),
+    # sampling --------------------------------------------------------------------------------------------------------
+    Name("sample", "n", 1, PTC, ("num_generations", "num_generations_eval"), 8,
+         "Attempts per prompt. `grpo` needs a group, so at least 2."),
+    Name("sample", "temperature", 1.0, TRL, ("temperature",), 1.0),
+    Name("sample", "top_p", 1.0, TRL, ("top_p",), 1.0),
+    Name("sample", "top_k", 0, TRL, ("top_k",), 0, "0 takes the whole vocabulary."),
+    Name("sample", "max_tokens", 512, TRL, ("max_completion_length", "max_new_tokens"), 512, "Tokens of a response."),
+    Name("sample", "max_lag", 0, PTC, ("steps_per_generation",), None,
+         "Optimizer steps between the weights that sampled and those that learn."),
+    # objectives ------------------------------------------------------------------------------------------------------
+    Name("grpo", "clip_low", 0.2, TRL, ("epsilon",), 0.2),
+    Name("grpo", "clip_high", 0.2, TRL, ("epsilon_high",), None, "TRL's default is its `epsilon`; DAPO uses 0.28."),
+    Name("grpo", "kl", 0.0, TRL, ("beta",), 0.0, "Weight of the k3 estimate of KL(policy, reference)."),
+    Name("grpo", "reference", None, PTC, ("ref_model",), None,
+         "A frozen or tracked model of the stage. TRL loads the hub id in the model's config."),
+    Name("dpo", "beta", 0.1, TRL, ("beta",), 0.1),
+    Name("dpo", "reference", None, MUST, ("ref_model",), None, "`freeze reference = tuned`; never by hub id."),
+    Name("reverse_kl", "teacher", None, MUST, ("teacher_model", "teacher_model_name_or_path"), None,
+         "`freeze teacher = …`. The objective is TRL's distillation with `beta = 1` (reverse KL)."),
+    # roles and models ------------------------------------------------------------------------------------------------
+    Name("model", "policy", None, MUST, ("model", "model_name_or_path"), None, '`train policy = hf.model("…")`, by any name.'),
+    Name("model", "reference", None, PTC, ("ref_model",), None, "`freeze reference = …`"),
+    Name("model", "teacher", None, PTC, ("teacher_model", "teacher_model_name_or_path"), None, "`freeze teacher = …`"),
+    Name("model", "revision", None, PTC, ("model_revision",), "main", "Of `hf.model`; a commit once planned."),
+    Name("model", "track", None, PTC, ("sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps"), None,
+         "`track target = ema(policy, 0.4)` for TRL's α = 0.6, `reset(policy, every = 512 steps)` for a copy."),
+    # measuring -------------------------------------------------------------------------------------------------------
+    Name("watch", "every", None, MUST, ("eval_steps",), None, "`watch skill every 20 steps`."),
+    # columns of rows -------------------------------------------------------------------------------------------------
+    Name("column", "prompt", None, PTC, ("prompt", "prompts"), None, "Text or messages."),
+    Name("column", "response", None, PTC, ("completion", "completions"), None),
+    Name("column", "answer", None, PTC, ("solution", "ground_truth", "gold", "target"), None, "For verifiers."),
+    Name("column", "chosen", None, PTC, ("chosen",), None),
+    Name("column", "rejected", None, PTC, ("rejected",), None),
+    Name("column", "reward", None, PTC, ("rewards",), None),
+    Name("column", "logprobs", None, PTC, ("old_per_token_logps", "sampling_per_token_logps"), None,
+         "The engine's, under the sampling distribution; the trainer's own are `logp(policy, .response)`."),
+    # placement: never in the program ---------------------------------------------------------------------------------
+    Name("profile", "micro_batch", None, PTC, ("gradient_accumulation_steps",), 1,
+         "Rows per forward pass. The loss is that of the whole batch, however it is cut."),
+    Name("profile", "precision", "float32", PTC, ("bf16", "dtype", "torch_dtype"), None, "`float32` or `bfloat16`."),
+    Name("profile", "engine", "transformers", PTC, ("use_vllm", "vllm_mode"), False, "Or `vllm`, or `fake`."),
+    Name("profile", "checkpoint_every", None, PTC, ("save_steps",), 500, "Optimizer steps between sealed checkpoints."),
+    Name("profile", "out", "runs", PTC, ("output_dir",), None),
+    Name("profile", "devices", None, PTC, ("num_processes",), None, "What the machine has."),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A name in `metrics.jsonl`. `trl` is false for the few that TRL does not have."""
+
+    name: str
+    meaning: str
+    trl: bool = True
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("loss", "of the optimizer step, over its whole batch"),
+    Metric("learning_rate", "at this step"),
+    Metric("grad_norm", "global, before clipping"),
+    Metric("epoch", "passes over the first term's source so far"),
+    Metric("num_tokens", "tokens trained on so far"),
+    Metric("step_time", "seconds per optimizer step"),
+    Metric("mean_token_accuracy", "share of target tokens that were the most probable one"),
+    Metric("entropy", "mean over response tokens, in nats"),
+    Metric("kl", "k3 estimate against the reference, mean over response tokens"),
+    Metric("reward", "mean over attempts"),
+    Metric("reward_std", "within groups, mean over groups"),
+    Metric("frac_reward_zero_std", "share of groups whose attempts all have the same reward"),
+    Metric("rewards/<verifier>/mean", "of one verifier"),
+    Metric("rewards/<verifier>/std", "of one verifier"),
+    Metric("clip_ratio/low_mean", "share of tokens clipped below"),
+    Metric("clip_ratio/high_mean", "share of tokens clipped above"),
+    Metric("clip_ratio/region_mean", "share of tokens clipped"),
+    Metric("completions/mean_length", "tokens per response"),
+    Metric("completions/min_length", "tokens"),
+    Metric("completions/max_length", "tokens"),
+    Metric("completions/clipped_ratio", "share of responses that `max_tokens` ended"),
+    Metric("sampling/sampling_logp_difference/mean", "|engine − trainer| per token, in nats"),
+    Metric("sampling/sampling_logp_difference/max", "|engine − trainer| per token, in nats"),
+    Metric("sampling/importance_sampling_ratio/min", "trainer / engine"),
+    Metric("sampling/importance_sampling_ratio/mean", "trainer / engine"),
+    Metric("sampling/importance_sampling_ratio/max", "trainer / engine"),
+    Metric("rewards/chosen", "β × log-ratio to the reference, of the chosen response"),
+    Metric("rewards/rejected", "the same of the rejected one"),
+    Metric("rewards/margins", "chosen − rejected"),
+    Metric("rewards/accuracies", "share of pairs with a positive margin"),
+    Metric("logps/chosen", "summed over tokens, in nats"),
+    Metric("logps/rejected", "summed over tokens, in nats"),
+    Metric("eval/<eval>/pass@1", "of a watched eval", trl=False),
+)
+
+
+def lookup(where: Place, ours: str) -> Name | None:
+    """The row of one of our names in one place."""
+    return next((row for row in NAMES if row.where == where and row.ours == ours), None)
+
+
+def rows(where: Place) -> tuple[Name, ...]:
+    return tuple(row for row in NAMES if row.where == where)
+
+
+def defaults(where: Place) -> dict[str, Value]:
+    """Defaults of everything in a place that need not be written."""
+    return {row.ours: row.default for row in rows(where) if not row.required}
+
+
+def known_elsewhere(word: str, where: Place | None = None) -> Name | None:
+    """The row that a user means who writes TRL's `word`: of the place at hand if it has one, else of any."""
+    candidates = [row for row in NAMES if word in row.trl and row.ours != word]
+    here = [row for row in candidates if row.where == where]
+    return next(iter(here or candidates), None)
+
+
+_HOLDERS: dict[Place, str] = {
+    "stage": "in the stage",
+    "adamw": "in `adamw(…)`",
+    "sample": "in `sample(…)`",
+    "model": "among the stage's models",
+    "watch": "in `watch … every`",
+    "column": "a column",
+    "profile": "in the profile, not in the program",
+}
+
+
+def hint(word: str, where: Place | None = None) -> str | None:
+    """``TRL's `epsilon_high` is `clip_high` here``, or nothing where `word` is no name of TRL's."""
+    row = known_elsewhere(word, where)
+    if row is None:
+        return None
+    if row.where == where or where is None:
+        return f"TRL's `{word}` is `{row.ours}` here"
+    return f"TRL's `{word}` is `{row.ours}` here, {_HOLDERS.get(row.where, f'an argument of `{row.where}`')}"
+
+
+def spelled(value: Value) -> str:
+    """A default as a program spells it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(spelled(item) for item in value) + "]"
+    if isinstance(value, float) and value == int(value):
+        return str(int(value)) if value else "0"
+    return str(value)
