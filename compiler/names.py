@@ -8,15 +8,15 @@ row says why not. Tests compare every TRL name and default with the installed TR
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Value = None | bool | int | float | str | tuple[float, ...]
 """A default. ``None`` is the program's `none`; of a row whose origin is `MUST` it means nothing."""
 
-TRL = "TRL 1.16"
-TORCH = "PyTorch"
-PTC = "ptc"
-MUST = "must be written"
+TRL: Final = "TRL 1.16"
+TORCH: Final = "PyTorch"
+PTC: Final = "ptc"
+MUST: Final = "must be written"
 """There is no default: the checker asks for it."""
 
 Origin = Literal["TRL 1.16", "PyTorch", "ptc", "must be written"]
@@ -89,7 +89,7 @@ NAMES: tuple[Name, ...] = (
     Name("reverse_kl", "teacher", None, MUST, ("teacher_model", "teacher_model_name_or_path"), None,
          "`freeze teacher = …`. The objective is TRL's distillation with `beta = 1` (reverse KL)."),
     # roles and models ------------------------------------------------------------------------------------------------
-    Name("model", "policy", None, MUST, ("model", "model_name_or_path"), None, '`train policy = hf.model("…")`, by any name.'),
+    Name("model", "policy", None, MUST, ("model", "model_name_or_path"), None, '`train policy = hf.model("…")`.'),
     Name("model", "reference", None, PTC, ("ref_model",), None, "`freeze reference = …`"),
     Name("model", "teacher", None, PTC, ("teacher_model", "teacher_model_name_or_path"), None, "`freeze teacher = …`"),
     Name("model", "revision", None, PTC, ("model_revision",), "main", "Of `hf.model`; a commit once planned."),
