@@ -68,7 +68,9 @@ def decode_all(tokenizer: PreTrainedTokenizerBase, completions: Sequence[Sequenc
 def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Id of the token that ends the assistant's turn. Raises `InputWrong` if the tokenizer names none."""
     if tokenizer.eos_token_id is None:
-        raise InputWrong("the tokenizer names no end-of-sequence token (`eos_token`): a model trained with it never stops")
+        raise InputWrong(
+            "the tokenizer names no end-of-sequence token (`eos_token`): a model trained with it never stops"
+        )
     return cast("int", tokenizer.eos_token_id)
 
 

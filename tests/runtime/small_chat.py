@@ -32,7 +32,9 @@ def small_tokenizer(template: str = TEMPLATE) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def small_model(*, tied: bool = True, seed: int = 0, hidden: int = 64, layers: int = 2, **changes: Any) -> Qwen3ForCausalLM:
+def small_model(
+    *, tied: bool = True, seed: int = 0, hidden: int = 64, layers: int = 2, **changes: Any
+) -> Qwen3ForCausalLM:
     torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=104,
