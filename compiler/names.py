@@ -215,5 +215,5 @@ def spelled(value: Value) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(spelled(item) for item in value) + "]"
     if isinstance(value, float) and value == int(value):
-        return str(int(value)) if value else "0"
-    return str(value)
+        return str(int(value))
+    return str(value).replace("e-0", "e-")
