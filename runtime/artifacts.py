@@ -50,15 +50,19 @@ class Interrupted(Exception):
 
 
 class InvariantBroken(Exception):
-    """A promise of ptc or of the program does not hold (canary, gate, NaN): exit code 4. The message is one line for the user."""
+    """A promise of ptc or of the program does not hold (canary, gate, NaN): exit code 4. The message is one line."""
 
 
 class ResourceMissing(Exception):
-    """A device, package or disk space is missing: exit code 6. The message names what, what is there, and the alternative."""
+    """A device, package or disk space is missing: exit code 6. The message says what, what is there, and what to do."""
 
 
 class InputWrong(Exception):
     """Data, a file or a model that a program names cannot be used: exit code 2. The message names it and the remedy."""
+
+
+class PlanDrift(Exception):
+    """A pinned digest or commit does not match what is there now: exit code 3. The message names it and both values."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +80,6 @@ class Context:
 
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]
-"""Fills the folder with the artifact's files. Runs the same wherever it is interrupted: what is sealed in `partial` is not done again."""
+"""Fills the folder with the artifact's files. Yields the same wherever it is interrupted: what is sealed in `partial`
+is not done again. A `path` in the settings of a source is absolute by then; an export's is not its concern: the executor
+copies the artifact there."""

@@ -1,0 +1,56 @@
+"""Exports: a copy of an artifact where the program wants it, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from ptc.runtime.artifacts import Artifact, InputWrong
+from ptc.runtime.fsio import Disk, StrangeFile, digest_of, regular_files
+from ptc.runtime.manifest import Damage, Manifest
+from ptc.runtime.store import MANIFEST
+
+
+def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
+    """Makes `target` a copy of the artifact's folder, with its manifest; False if it is one already.
+
+    An earlier export is replaced. `InputWrong` if something else stands there: that is not ours to delete.
+    """
+    if _is_copy(artifact, target):
+        return False
+    if target.exists() and not _is_export(target):
+        raise InputWrong(f"{target} is there already and is no export of ptc: move it away, or export elsewhere")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    disk.copy(artifact.path, fresh)
+    if target.exists():
+        old = target.with_name(f".{target.name}-old-{uuid.uuid4().hex[:8]}")
+        disk.rename(target, old)
+        disk.rename(fresh, target)
+        disk.remove(old)
+    else:
+        disk.rename(fresh, target)
+    return True
+
+
+def _is_copy(artifact: Artifact, target: Path) -> bool:
+    try:
+        names = set(regular_files(target))
+        return names == set(regular_files(artifact.path)) and all(
+            digest_of(target / name) == digest_of(artifact.path / name) for name in names
+        )
+    except (OSError, StrangeFile):
+        return False
+
+
+def _is_export(target: Path) -> bool:
+    """An earlier export, altered perhaps, or an empty folder."""
+    if not target.is_dir():
+        return False
+    if not any(target.iterdir()):
+        return True
+    try:
+        Manifest.parse((target / MANIFEST).read_bytes())
+    except (OSError, Damage):
+        return False
+    return True
