@@ -1,0 +1,45 @@
+"""The table of node kinds: what each is carried out by.
+
+An implementation is imported when its first node runs, so that a program that only reads rows never waits for torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import cast
+
+from ptc.runtime.artifacts import Implementation
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    "gym": ("sources", "gym"),
+    "file": ("sources", "file"),
+    "hub_dataset": ("sources", "hub_dataset"),
+    "prompts": ("rows", "prompts"),
+    "slice": ("rows", "slice_rows"),
+    "take": ("rows", "take"),
+    "respond": ("rows", "respond"),
+    "keep": ("rows", "keep"),
+    "concat": ("rows", "concat"),
+    "characters": ("tokenizers", "characters"),
+    "bpe": ("tokenizers", "bpe"),
+    "tokenizer_of": ("tokenizers", "tokenizer_of"),
+    "new_model": ("models", "new_model"),
+    "local_model": ("models", "local_model"),
+    "hub_model": ("models", "hub_model"),
+    "sample": ("sample", "sample"),
+    "score": ("score", "score"),
+    "train": ("train", "train"),
+    "pass_rate": ("evals", "pass_rate"),
+    "bits_per_character": ("evals", "bits_per_character"),
+    "claim": ("claims", "claim"),
+    "gate": ("gates", "gate"),
+    "export": ("export", "export"),
+}
+"""Kind to module of this package and name of the function in it."""
+
+
+def implementation(kind: str) -> Implementation:
+    """The function that carries out nodes of a kind. Raises `KeyError` for a kind that is not in `KINDS`."""
+    module, name = KINDS[kind]
+    return cast(Implementation, getattr(import_module(f"{__name__}.{module}"), name))

@@ -1,0 +1,121 @@
+"""Checkpoint folders from elsewhere: what is looked at before any library gets the path, and what is taken over.
+
+Loading a model can run code that came with it: `auto_map` and Python files by `trust_remote_code`, pickles by being
+read. vLLM ran `auto_map` although the flag said no (CVE-2026-22807), so the folder is scanned here, first.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ptc.compiler.graph import Json
+from ptc.runtime.artifacts import InputWrong
+
+PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken", "LICENSE*", "NOTICE*", "README.md")
+"""Files of a checkpoint that are taken over; weights of other formats beside safetensors are left behind."""
+
+
+def scan(folder: Path) -> list[Path]:
+    """The files of a checkpoint folder to take over. Raises `InputWrong` on anything that could run code, and on what is missing."""
+    if not folder.is_dir():
+        raise InputWrong(f"{folder} is not a folder: name the folder that holds the model's config.json")
+    files = sorted(folder.iterdir())
+    for path in files:
+        _refuse_strange(folder, path)
+    _refuse_auto_map(folder)
+    if not any(path.suffix == ".safetensors" for path in files):
+        pickles = [path.name for path in files if path.suffix in PICKLES]
+        if pickles:
+            raise InputWrong(
+                f"{folder} has its weights as a pickle ({pickles[0]}), which runs code when it is read: "
+                "convert them to safetensors"
+            )
+        if any(path.suffix == ".gguf" for path in files):
+            raise InputWrong(f"{folder} has its weights as GGUF, which cannot be trained: name the safetensors checkpoint")
+        raise InputWrong(f"{folder} holds no weights: there is no {WEIGHTS} in it")
+    _require(folder)
+    return [path for path in files if path.is_file() and any(path.match(pattern) for pattern in TAKEN)]
+
+
+def copy_files(files: Iterable[Path], out: Path) -> None:
+    """Copies the content, not the permissions, of each file into a folder; links are followed."""
+    for path in files:
+        shutil.copyfile(path, out / path.name)
+
+
+def read_json(path: Path) -> dict[str, Json]:
+    """A configuration file. Raises `InputWrong` if it is not a JSON object."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise InputWrong(f"{path} is not JSON: {problem}") from problem
+    if not isinstance(document, dict):
+        raise InputWrong(f"{path} is not a JSON object")
+    return document
+
+
+def complete_generation_config(folder: Path) -> None:
+    """Writes `generation_config.json` from `config.json` where a checkpoint has none: engines take the end of sequence from it."""
+    path = folder / "generation_config.json"
+    if path.exists():
+        return
+    config = read_json(folder / "config.json")
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    kept = {name: config[name] for name in names if config.get(name) is not None}
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def _refuse_strange(folder: Path, path: Path) -> None:
+    if path.name.startswith("."):
+        raise InputWrong(f"{folder} holds the hidden file {path.name}: remove it, or name a folder with the model alone")
+    if path.suffix == ".py":
+        raise InputWrong(f"{folder} brings code of its own ({path.name}), which is never run: name a model without")
+    if not path.is_file() and not path.is_dir():
+        raise InputWrong(f"{path} is neither a file nor a folder")
+
+
+def _refuse_auto_map(folder: Path) -> None:
+    for path in sorted(folder.glob("*.json")):
+        if path.name.endswith("index.json") or path.name in ("tokenizer.json", "vocab.json"):
+            continue
+        if b"auto_map" in path.read_bytes():
+            raise InputWrong(f"{path} asks for code of the model's own (`auto_map`), which is never run: name a model without")
+
+
+def _require(folder: Path) -> None:
+    """Everything that loading needs is there, down to the header of each weight file."""
+    if not (folder / "config.json").is_file():
+        raise InputWrong(f"{folder} has no config.json")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise InputWrong(f"{folder} has no tokenizer (tokenizer.json)")
+    config = read_json(folder / "config.json")
+    if not any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or []):
+        raise InputWrong(f"{folder}/config.json names no architecture that writes text (…ForCausalLM)")
+    names = {WEIGHTS}
+    if (folder / INDEX).is_file():
+        names = set(read_json(folder / INDEX).get("weight_map", {}).values())
+    for name in sorted(names):
+        _check_header(folder / name)
+
+
+def _check_header(path: Path) -> None:
+    """A safetensors file is as long as its header says. (Its values are checked by nothing but our own digests.)"""
+    if not path.is_file():
+        raise InputWrong(f"{path.parent} lacks the weight file {path.name}")
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(size) if 0 < size < 100_000_000 else b""
+    try:
+        tensors = json.loads(header)
+        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
+        raise InputWrong(f"{path} is not a safetensors file: its header cannot be read") from problem
+    if path.stat().st_size != 8 + size + max(ends, default=0):
+        raise InputWrong(f"{path} is cut off or altered: it is not as long as its header says")

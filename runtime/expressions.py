@@ -1,0 +1,118 @@
+"""Row expressions: what `prompts`, `respond` and `keep` compute, one value per row.
+
+An expression is a tree of JSON (`docs/graph.md`, Expressions) and a value a list with one item per row. A null makes
+everything it touches null; a row whose condition is null is not kept.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from ptc.compiler.graph import Json
+from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.tables import column
+
+Values = list[Any]
+
+
+def evaluate(expression: Json, rows: pa.Table) -> Values:
+    """The expression's value for each row. Raises `InputWrong` naming the operation and the first row that it cannot take."""
+    op = expression["op"]
+    if op == "column":
+        return column(rows, expression["name"])
+    if op == "constant":
+        return [expression["value"]] * rows.num_rows
+    arguments = [evaluate(argument, rows) for argument in expression["args"]]
+    return _pointwise(op, _OPERATIONS[op], arguments)
+
+
+def columns_of(expression: Json) -> frozenset[str]:
+    """Names of the columns that an expression reads."""
+    if expression["op"] == "column":
+        return frozenset({expression["name"]})
+    return frozenset().union(*(columns_of(argument) for argument in expression.get("args", ())))
+
+
+def _pointwise(op: str, function: Callable[..., Any], arguments: list[Values]) -> Values:
+    values: Values = []
+    for row, items in enumerate(zip(*arguments, strict=True)):
+        if None in items:
+            values.append(None)
+            continue
+        try:
+            values.append(function(*items))
+        except (TypeError, AttributeError, ZeroDivisionError, OverflowError) as problem:
+            shown = ", ".join(repr(item) for item in items)
+            raise InputWrong(f"row {row + 1}: `{op}` cannot be taken of {shown[:120]} ({problem})") from problem
+    return values
+
+
+def _after(text: str, marker: str) -> str | None:
+    """What follows the last `marker`; null where there is none."""
+    before, found, rest = text.rpartition(marker)
+    return rest if found else None
+
+
+def _reverse(text: str) -> str:
+    return text[::-1] if isinstance(text, str) else _no_text(text)
+
+
+def _concat(*parts: Any) -> str:
+    return "".join(part if isinstance(part, str) else _spelled(part) for part in parts)
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("neither a text nor a number")
+    return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def _no_text(value: Any) -> str:
+    raise TypeError(f"{type(value).__name__} is no text")
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def both(left: Any, right: Any) -> bool:
+        if isinstance(left, str) != isinstance(right, str):
+            raise TypeError("a text and a number have no order")
+        return compare(left, right)
+
+    return both
+
+
+def _logical(combine: Callable[[bool, bool], bool]) -> Callable[..., bool]:
+    def over(*items: bool) -> bool:
+        result = items[0]
+        for item in items[1:]:
+            result = combine(result, item)
+        return result
+
+    return over
+
+
+_OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": _ordered(operator.lt),
+    "le": _ordered(operator.le),
+    "gt": _ordered(operator.gt),
+    "ge": _ordered(operator.ge),
+    "and": _logical(lambda left, right: bool(left and right)),
+    "or": _logical(lambda left, right: bool(left or right)),
+    "not": operator.not_,
+    "reverse": _reverse,
+    "concat": _concat,
+    "after": _after,
+    "strip": str.strip,
+    "lower": str.lower,
+    "length": len,
+}

@@ -1,0 +1,138 @@
+"""From rows to rows: `prompts`, `slice`, `take`, `respond`, `keep`, `concat`.
+
+A prompt is known by its text: `prompt_id` is the SHA-256 of it. Its leading 64 bits, as a share of 1, decide to which
+slices it belongs, so that slices [0, 0.8) and [0.8, 0.9) have no prompt in common, whatever the seeds of the
+generators behind them were. (Row i of seed s of a reasoning-gym task is row i - 1 of seed s + 1.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+
+import pyarrow as pa
+
+from ptc.compiler.graph import Node
+from ptc.runtime.artifacts import Artifact, Context, InputWrong
+from ptc.runtime.expressions import evaluate
+from ptc.runtime.tables import column, read_rows, with_columns, write_rows
+
+_INTERVAL = b"ptc.interval"
+"""Schema metadata of a slice: the shares it was cut at, so that a slice of a slice divides what is there."""
+
+
+def prompts(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """Rows with the given columns and `prompt_id`; of rows with one prompt the first is kept."""
+    table = read_rows(inputs["rows"])
+    values = {name: evaluate(expression, table) for name, expression in node.settings["columns"].items()}
+    for row, prompt in enumerate(values["prompt"]):
+        if not isinstance(prompt, str) or not prompt:
+            raise InputWrong(f"row {row + 1} has the prompt {prompt!r}: a prompt is a text that is not empty")
+    table = with_columns(table, {**values, "prompt_id": [prompt_id(prompt) for prompt in values["prompt"]]})
+    write_rows(table.take(_first_of_each(values["prompt"])).replace_schema_metadata(None), out)
+
+
+def prompt_id(prompt: str) -> str:
+    """The identity of a prompt: SHA-256 of its text, in hex."""
+    return hashlib.sha256(prompt.encode()).hexdigest()
+
+
+def slice_rows(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """The rows whose prompt's hash lies in [from, to): each prompt with all its attempts, or not at all."""
+    table = read_rows(inputs["rows"])
+    low, high = _interval(table)
+    width = high - low
+    start = low + width * Fraction(node.settings["from"])
+    end = low + width * Fraction(node.settings["to"])
+    first, behind = _position(start), _position(end)
+    kept = [index for index, identity in enumerate(_identities(table)) if first <= int(identity[:16], 16) < behind]
+    if not kept:
+        raise InputWrong(
+            f"slice({node.settings['from']:.0%}, {node.settings['to']:.0%}) of {table.num_rows} rows holds none: "
+            "take a larger share or a larger source"
+        )
+    write_rows(_with_interval(table.take(kept), start, end), out)
+
+
+def take(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """The first `count` rows by hash of the prompt; attempts at one prompt stay in their order."""
+    table = read_rows(inputs["rows"])
+    identities = _identities(table)
+    order = sorted(range(table.num_rows), key=lambda index: (identities[index], index))
+    write_rows(table.take(order[: node.settings["count"]]), out)
+
+
+def respond(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """The rows with the given `response`; those for which it is null are refused."""
+    table = read_rows(inputs["rows"])
+    responses = evaluate(node.settings["response"], table)
+    for row, response in enumerate(responses):
+        if not isinstance(response, str):
+            raise InputWrong(f"row {row + 1} of {table.num_rows} has the response {response!r}: a response is a text")
+    write_rows(with_columns(table, {"response": responses}), out)
+
+
+def keep(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """The rows for which the condition holds; one that is null (an attempt that could not be judged) does not."""
+    table = read_rows(inputs["rows"])
+    conditions = evaluate(node.settings["where"], table)
+    kept = [index for index, condition in enumerate(conditions) if condition]
+    if not kept:
+        raise InputWrong(f"keep: none of {table.num_rows} rows fulfils the condition; nothing is left to learn from")
+    write_rows(table.take(kept), out)
+
+
+def concat(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """All rows of input `0`, then of `1`, …; a column that only some have is null elsewhere."""
+    tables = [read_rows(inputs[name]).replace_schema_metadata(None) for name in sorted(inputs, key=int)]
+    try:
+        table = pa.concat_tables(_renumbered(tables), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
+        raise InputWrong(f"the sources cannot be joined: a column is of two types ({problem})") from problem
+    write_rows(table.combine_chunks(), out)
+
+
+def _renumbered(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """`group` numbers prompts within one source: those of a later one count on."""
+    result, offset = [], 0
+    for table in tables:
+        if "group" in table.column_names:
+            groups = column(table, "group")
+            result.append(with_columns(table, {"group": [group + offset for group in groups]}))
+            offset += max(groups) + 1
+        else:
+            result.append(table)
+    return result
+
+
+def _first_of_each(values: Sequence[str]) -> list[int]:
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        first.setdefault(value, index)
+    return list(first.values())
+
+
+def _identities(table: pa.Table) -> list[str]:
+    if "prompt_id" not in table.column_names:
+        raise InputWrong("rows are divided by their prompts, and these have none yet: put `|> prompts(…)` before")
+    return column(table, "prompt_id")
+
+
+def _position(share: Fraction) -> int:
+    """The first of the 2**64 leading parts of an identity that is not below a share of 1."""
+    return ceil(share * (1 << 64))
+
+
+def _interval(table: pa.Table) -> tuple[Fraction, Fraction]:
+    text = (table.schema.metadata or {}).get(_INTERVAL)
+    if text is None:
+        return Fraction(0), Fraction(1)
+    low, high = text.decode().split()
+    return Fraction(low), Fraction(high)
+
+
+def _with_interval(table: pa.Table, low: Fraction, high: Fraction) -> pa.Table:
+    return table.replace_schema_metadata({_INTERVAL: f"{low} {high}".encode()})
