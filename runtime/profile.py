@@ -1,0 +1,131 @@
+"""The profile: where and how a program runs. Never what it means: identity leaves it out, but for engine and precision.
+
+A profile is a TOML file of these settings; what it does not say is what the machine has.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from ptc.runtime.artifacts import InputWrong, ResourceMissing
+
+Device = Literal["cpu", "cuda"]
+
+
+def gpus_here() -> int:
+    """How many CUDA devices this process may use. Asks the driver, not torch, which takes seconds to import."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        chosen = [device for device in visible.split(",") if device.strip() not in ("", "-1", "NoDevFiles")]
+        return min(len(chosen), _gpus_installed())
+    return _gpus_installed()
+
+
+def cores_here() -> int:
+    """CPU threads of this process: what OMP_NUM_THREADS says, else the cores it may run on."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) else len(os.sched_getaffinity(0))
+
+
+class Profile(BaseModel):
+    """Placement and numerics of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    engine: Literal["transformers", "vllm", "fake"] = "transformers"
+    """What generates."""
+    engine_copy: bool = False
+    """transformers only: a second copy of the weights, handed over after every step, as with vLLM."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Device = Field(default_factory=lambda: "cuda" if gpus_here() else "cpu")
+    devices: PositiveInt = Field(default_factory=lambda: int(os.environ.get("WORLD_SIZE", "1")))
+    """Training processes, one device each; `torchrun` starts several."""
+    threads: PositiveInt = Field(default_factory=cores_here)
+    """CPU threads of each process."""
+    micro_batch: PositiveInt | None = None
+    """Samples in one forward pass; None: as many as fit a fixed number of tokens."""
+    checkpoint_every: PositiveInt | None = None
+    """Optimizer steps between sealed checkpoints; None: ten in a stage."""
+    max_lag: NonNegativeInt | None = None
+    """Bounds the lag that programs allow; None: theirs."""
+    store: Path = Field(default=Path(".ptc"), strict=False)
+    """Folder of the store, with the runs in it. Relative to the working directory."""
+    out: Path = Field(default=Path("."), strict=False)
+    """Folder that relative paths of exports start at."""
+    allow_hub: bool = False
+    """Models and datasets may be fetched from the hub; otherwise only what the cache has."""
+
+
+def load_profile(path: Path | None) -> Profile:
+    """The profile in a TOML file, checked against the machine; without a file, what the machine has.
+
+    Raises `InputWrong` for a file that is no profile, `ResourceMissing` for devices that are not there.
+    """
+    profile = Profile() if path is None else _read(path)
+    _check_devices(profile, path)
+    return profile
+
+
+def _read(path: Path) -> Profile:
+    try:
+        document = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise InputWrong(f"{path}: the profile cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputWrong(f"{path}: a profile is a TOML text, and this is no text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputWrong(f"{path}: no valid TOML: {error}") from None
+    try:
+        return Profile.model_validate(document)
+    except ValidationError as error:
+        raise InputWrong("\n".join(f"{path}: {line}" for line in _problems(error))) from None
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name, Profile.model_fields, n=1)
+            yield f"`{name}` is no setting of a profile" + (
+                f": did you mean `{close[0]}`?" if close else f"; it has {', '.join(Profile.model_fields)}"
+            )
+        else:
+            yield f"{name} = {problem['input']!r}: {_lower(problem['msg'])}"
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _check_devices(profile: Profile, path: Path | None) -> None:
+    """Refuses GPUs that are not there, before anything is loaded."""
+    if profile.device == "cpu":
+        return
+    there = gpus_here()
+    if profile.devices > there:
+        asked = "a CUDA device" if profile.devices == 1 else f"{profile.devices} CUDA devices"
+        found = {0: "no CUDA device", 1: "1 CUDA device"}.get(there, f"{there} CUDA devices")
+        cores = len(os.sched_getaffinity(0))
+        raise ResourceMissing(
+            f"{path or 'the profile'} asks for {asked}; this machine has {found} and {cores} CPU cores. "
+            'To run on the CPU, write device = "cpu" and devices = 1, or leave --profile out'
+        )
+
+
+def _gpus_installed() -> int:
+    folder = Path("/proc/driver/nvidia/gpus")
+    if folder.is_dir():
+        return sum(1 for _ in folder.iterdir())
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(1 for line in listing.stdout.splitlines() if line.startswith("GPU "))
