@@ -193,6 +193,8 @@ class Term:
     source: Source
     loss: Expression
     span: Span
+    anchors: tuple[Role, ...] = ()
+    """The roles that the learner is held to, as against those that it learns from."""
 
 
 @dataclass(frozen=True)

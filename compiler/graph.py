@@ -33,6 +33,16 @@ def _without_negative_zero(value: Json) -> Json:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """An eval taken every so many steps of a stage. `prompts` is the meaning of the node that holds its prompts."""
+
+    name: str
+    every: int
+    prompts: str
+    settings: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
 class Node:
     """One step of a program. `inputs` map a role of the step to the meaning of the node that fills it."""
 
@@ -45,7 +55,12 @@ class Node:
     place: str = ""
     """``file:line`` for messages: never part of the meaning."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Canonical names inside `settings` (``m0``, ``s0``) to the user's: never part of the meaning."""
+    """What the user calls things: canonical names inside `settings` (``m0``, ``s0``) to the program's, and for what is
+    measured the `stage`, the `eval` and the `point` (``entry``, ``exit``, …). Never part of the meaning."""
+    after: tuple[str, ...] = ()
+    """Meanings of nodes that must be done before: gates. Never part of the meaning."""
+    watches: tuple[Watch, ...] = ()
+    """Evals taken while a stage runs: observers, never part of the meaning."""
 
     @property
     def document(self) -> dict[str, Json]:

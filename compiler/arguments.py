@@ -1,0 +1,148 @@
+"""Calls: which argument fills which parameter, and the values that arguments may have.
+
+A signature says for each parameter what *kind* of thing fills it. Binding reports unknown, missing and surplus
+arguments with what the user probably meant, TRL's names included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.names import NAMES
+from ptc.lang import ast
+from ptc.lang.source import Span
+from ptc.lang.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """`kind` is what may fill it: ``real``, ``int``, ``share``, ``text``, ``tokens``, ``steps``, ``column``, ``source``,
+    ``model``, ``tokenizer``, ``verifier``, ``flag``, ``reals``; `choices` close a ``text``."""
+
+    name: str
+    kind: str
+    default: object = ...
+    """``...`` where an argument must be given."""
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def required(self) -> bool:
+        return self.default is ...
+
+
+@dataclass(frozen=True)
+class Signature:
+    name: str
+    parameters: tuple[Parameter, ...]
+    others: str | None = None
+    """The kind of further named arguments, where any name is welcome."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The arguments of one call by parameter name; what was not given is not in it."""
+
+    given: Mapping[str, ast.Expr]
+    others: Mapping[str, ast.Expr]
+    spans: Mapping[str, Span]
+    whole: bool
+    """False if something about the arguments was wrong and has been reported."""
+
+
+@dataclass
+class _Binding:
+    signature: Signature
+    given: dict[str, ast.Expr] = field(default_factory=dict)
+    others: dict[str, ast.Expr] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    whole: bool = True
+
+
+def bind(signature: Signature, arguments: Sequence[ast.Argument], call: Span, findings: Findings) -> Bound:
+    """Fills the parameters of `signature` in order, then by name."""
+    binding = _Binding(signature)
+    positional = [argument for argument in arguments if argument.name is None]
+    for parameter, argument in zip(signature.parameters, positional, strict=False):
+        binding.given[parameter.name] = argument.value
+        binding.spans[parameter.name] = argument.span
+    for extra in positional[len(signature.parameters) :]:
+        binding.whole = False
+        _too_many(signature, extra, findings)
+    for argument in arguments:
+        if argument.name is not None:
+            _bind_named(binding, argument, argument.name, findings)
+    for parameter in signature.parameters:
+        if parameter.required and parameter.name not in binding.given:
+            binding.whole = False
+            _missing(signature, parameter, call, findings)
+    return Bound(binding.given, binding.others, binding.spans, binding.whole)
+
+
+def _bind_named(binding: _Binding, argument: ast.Argument, name: ast.Name, findings: Findings) -> None:
+    known = {parameter.name for parameter in binding.signature.parameters}
+    if name.id in binding.given or name.id in binding.others:
+        binding.whole = False
+        first = binding.spans[name.id]
+        findings.add(
+            "N102",
+            f"argument `{name.id}` is given twice",
+            [at(name.span, "given again"), at(first, "given here first")],
+        )
+    elif name.id in known:
+        binding.given[name.id] = argument.value
+        binding.spans[name.id] = argument.span
+    elif binding.signature.others is not None:
+        binding.others[name.id] = argument.value
+        binding.spans[name.id] = argument.span
+    else:
+        binding.whole = False
+        _unknown(binding.signature, argument, name, findings)
+
+
+def trl_name(name: str) -> str | None:
+    """What the argument that TRL calls `name` is called here."""
+    return next((row.ours for row in NAMES if row.trl == name and row.ours != name), None)
+
+
+def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findings: Findings) -> None:
+    known = [parameter.name for parameter in signature.parameters]
+    ours = trl_name(name.id)
+    guess = did_you_mean(name.id, known)
+    helps, notes = [], []
+    if ours is not None:
+        title = f"TRL's `{name.id}` is `{ours}` here"
+        if ours in known:
+            helps.append(f"{ours} = …")
+        else:
+            notes.append(f"`{ours}` is no argument of `{signature.name}`; docs/from-trl.md says where it belongs")
+    else:
+        title = f"`{signature.name}` has no argument `{name.id}`"
+        if guess:
+            helps.append(f"did you mean `{guess}`?")
+    if known:
+        notes.append(f"its arguments are {', '.join(f'`{word}`' for word in known)}")
+    findings.add("N103", title, [at(name.span, f"not an argument of `{signature.name}`")], notes, helps)
+
+
+def _too_many(signature: Signature, extra: ast.Argument, findings: Findings) -> None:
+    count = len(signature.parameters)
+    takes = {0: "no arguments", 1: "one argument"}.get(count, f"{count} arguments")
+    findings.add(
+        "N109",
+        f"`{signature.name}` takes {takes} by position",
+        [at(extra.span, "one too many")],
+        [f"they are {', '.join(f'`{p.name}`' for p in signature.parameters)}"] if count else [],
+    )
+
+
+def _missing(signature: Signature, parameter: Parameter, call: Span, findings: Findings) -> None:
+    findings.add(
+        "N104",
+        f"`{signature.name}` needs `{parameter.name}`",
+        [at(call, f"`{parameter.name}` is not given")],
+        helps=[f"{parameter.name} = …"],
+    )

@@ -1,0 +1,105 @@
+"""The findings of the checker: collected while it works, never raised.
+
+Each phase words its own messages beside the logic that needs them; here is only the list of codes, so that a code has
+one name and one severity, and a page under ``docs/errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ptc.lang.diagnostic import Diagnostic, Label, Severity
+from ptc.lang.source import Span
+
+
+@dataclass(frozen=True)
+class Check:
+    code: str
+    name: str
+    severity: Severity
+
+
+CHECKS: tuple[Check, ...] = (
+    # Names
+    Check("N101", "unknown-name", "error"),
+    Check("N102", "declared-twice", "error"),
+    Check("N103", "unknown-argument", "error"),
+    Check("N104", "missing-argument", "error"),
+    Check("N105", "unknown-setting", "error"),
+    Check("N106", "not-in-library", "error"),
+    Check("N107", "wrong-kind", "error"),
+    Check("N108", "unknown-step", "error"),
+    Check("N109", "too-many-arguments", "error"),
+    Check("N110", "not-supported", "error"),
+    Check("N111", "same-meaning", "note"),
+    Check("N112", "unknown-choice", "error"),
+    # Units
+    Check("U101", "bare-count", "error"),
+    Check("U102", "wrong-unit", "error"),
+    Check("U103", "decimal-token-count", "note"),
+    Check("U104", "out-of-range", "error"),
+    # Columns, types and axes
+    Check("T101", "missing-column", "error"),
+    Check("T102", "group-too-small", "error"),
+    Check("T103", "open-axis", "error"),
+    Check("T104", "axis-not-there", "error"),
+    Check("T105", "not-a-number", "error"),
+    Check("T106", "no-responses", "error"),
+    Check("T107", "nonlinear-in-batch", "error"),
+    # Provenance
+    Check("P201", "false-on-policy", "error"),
+    Check("P202", "too-stale", "error"),
+    Check("P203", "sampling-transform-mismatch", "error"),
+    Check("P204", "eval-in-training", "error"),
+    Check("P205", "split-by-seed", "warning"),
+    # Roles of models, claims of stages
+    Check("R301", "missing-reference", "error"),
+    Check("R302", "unused-role", "warning"),
+    Check("R303", "reference-not-frozen", "error"),
+    Check("R304", "reference-lineage", "error"),
+    Check("R312", "reference-is-older", "warning"),
+    Check("R305", "role-claim-unsupported", "warning"),
+    Check("R306", "consolidates-nothing", "error"),
+    Check("R307", "zero-signal-teacher", "error"),
+    Check("R308", "nothing-to-train", "error"),
+    Check("R309", "nothing-to-reshape", "error"),
+    Check("R310", "learner-not-trained", "error"),
+    Check("R311", "ambiguous-carrier", "error"),
+    # Data, tokenizer and template
+    Check("D401", "tokenizer-mismatch", "error"),
+    Check("D402", "not-fetched", "note"),
+    Check("D403", "unreadable-data", "error"),
+    # Plan and resources
+    Check("L501", "no-budget", "error"),
+    Check("L502", "no-batch", "error"),
+    Check("L503", "batch-splits-groups", "error"),
+    Check("L504", "nothing-to-minimize", "error"),
+    Check("L505", "warmup-too-long", "error"),
+    Check("L506", "nothing-to-run", "note"),
+    Check("L507", "context-too-short", "error"),
+)
+
+BY_CODE = {check.code: check for check in CHECKS}
+
+
+def at(span: Span, text: str = "") -> Label:
+    """A labelled place in the program."""
+    return Label(span, text)
+
+
+@dataclass
+class Findings:
+    """Where the checker puts what it finds."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def add(
+        self, code: str, title: str, labels: Sequence[Label], notes: Sequence[str] = (), helps: Sequence[str] = ()
+    ) -> None:
+        check = BY_CODE[code]
+        diagnostic = Diagnostic(
+            check.code, check.name, check.severity, title, tuple(labels), tuple(notes), tuple(helps)
+        )
+        if diagnostic not in self.found:
+            self.found.append(diagnostic)

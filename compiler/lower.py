@@ -1,0 +1,184 @@
+"""From the core to the graph: what has to be made, measured and decided, as nodes with meanings.
+
+Stages become nodes that train; claims become measurements at entry and exit and a verdict over them; gates become
+nodes that what they guard has to wait for. Observers (claims, gates, watches, reports) never enter the meaning of a stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ptc.compiler import core
+from ptc.compiler.graph import Graph, Json, Node, Watch
+from ptc.compiler.meaning import SEMANTICS, Meanings, chain, flow, seed_of
+
+GATE_PROMPTS = 64
+WATCH_PROMPTS = 128
+TOLERANCE = 0.1
+"""Share of what was reached before that a reshaping or a consolidation may lose (engineering default)."""
+
+
+@dataclass
+class _Lowering:
+    program: core.Program
+    meanings: Meanings
+    roots: list[str] = field(default_factory=list)
+    gates: dict[str, list[str]] = field(default_factory=dict)
+    """The nodes that a stage's node waits for, by its meaning."""
+    watches: dict[str, tuple[Watch, ...]] = field(default_factory=dict)
+
+    def measured(self, measured: core.Eval, model: core.Model, stage: core.Stage, point: str, draw: int = 1) -> str:
+        """The node that takes an eval of a model. One model is measured once, however many stages ask."""
+        settings = dict(measured.settings)
+        inputs = {"model": self.meanings.of(model)}
+        if measured.kind == "pass_rate":
+            inputs["prompts"] = self.meanings.of(measured.source)
+            settings["draw"] = draw
+            own = int(settings.pop("seed", 0))
+            settings["seed"] = seed_of(self.program.seed, "measuring", (measured.kind, str(draw)), own)
+        else:
+            inputs["rows"] = self.meanings.of(measured.source)
+        names = {"stage": stage.name, "eval": measured.name, "point": point, "model": model.name}
+        label = f"{measured.name} of {model.name or 'model'}"
+        return self.meanings.add(Node(measured.kind, SEMANTICS[measured.kind], settings, inputs, label, names=names))
+
+    def claim(self, stage: core.Stage, claim: core.Claim) -> str:
+        """The verdict on a claim: entry against exit, or carrier against exit."""
+        eval_ = claim.eval
+        inputs = {"exit": self.measured(eval_, stage.model, stage, "exit")}
+        settings: dict[str, Json] = {"role": claim.role, "k": int(eval_.settings.get("n", 1)), "tolerance": TOLERANCE}
+        if claim.role == "consolidates" and claim.carrier is not None:
+            inputs["carrier"] = self.measured(eval_, claim.carrier, stage, "carrier")
+        else:
+            inputs["entry"] = self.measured(eval_, stage.learner.init, stage, "entry")
+        if claim.role == "expands" and eval_.kind == "pass_rate":
+            inputs["again"] = self.measured(eval_, stage.learner.init, stage, "entry, again", draw=2)
+        names = {"stage": stage.name, "eval": eval_.name, "role": claim.role}
+        label = f"{stage.name} {claim.role} {eval_.name}"
+        return self.meanings.add(Node("claim", SEMANTICS["claim"], settings, inputs, label, names=names))
+
+    def gate(self, stage: core.Stage, gate: core.Gate) -> str:
+        """A gate's node: a source is drawn once with the entry weights, an eval is measured at entry or exit."""
+        settings = {"when": gate.when, "measure": gate.measure, "op": gate.op, "limit": gate.limit, "text": gate.text}
+        if isinstance(gate.subject, core.Eval):
+            model = stage.learner.init if gate.when == "require" else stage.model
+            inputs = {"counts": self.measured(gate.subject, model, stage, "gate")}
+        else:
+            inputs = {"rows": self._drawn_once(gate.subject)}
+        names = {"stage": stage.name}
+        return self.meanings.add(Node("gate", SEMANTICS["gate"], settings, inputs, gate.text, names=names))
+
+    def _drawn_once(self, source: core.Source) -> str:
+        """A live source as fixed nodes: its flow on a few prompts, from the weights that the stage starts with."""
+        base, steps = flow(source)
+        if not steps:
+            return self.meanings.of(base)
+        few = Node("take", SEMANTICS["take"], {"count": GATE_PROMPTS}, {"rows": self.meanings.of(base)}, "gate prompts")
+        rows = self.meanings.add(few)
+        for step in steps:
+            settings = {key: value for key, value in step.settings.items() if key != "max_lag"}
+            inputs = {"rows": rows}
+            model = step.inputs.get("model")
+            if model is not None:
+                inputs = {"prompts": rows, "model": self.meanings.of(model)}
+                settings["seed"] = seed_of(self.program.seed, "gate", chain(model), int(settings.get("seed", 0)))
+            rows = self.meanings.add(Node(step.kind, SEMANTICS[step.kind], settings, inputs, f"gate {step.kind}"))
+        return rows
+
+    def stage(self, stage: core.Stage) -> str:
+        """The node that trains, with the gates it waits for and the watches that look on."""
+        trained = self.meanings.of(stage.model)
+        self.gates[trained] = [self.gate(stage, gate) for gate in stage.gates if gate.when == "require"]
+        self.watches[trained] = tuple(self._watch(watch) for watch in stage.watches)
+        return trained
+
+    def _watch(self, watch: core.Watch) -> Watch:
+        return Watch(
+            watch.eval.name, watch.every, self.meanings.of(watch.eval.source), {**watch.eval.settings, "prompts": WATCH_PROMPTS}
+        )
+
+
+def lower(program: core.Program) -> Graph:
+    """The graph of a checked program."""
+    lowering = _Lowering(program, Meanings(program.seed))
+    meanings = lowering.meanings
+    for stage in program.stages:
+        meanings.stages[id(stage.model)] = stage
+    needed = _needed(program)
+    for stage in program.stages:
+        if stage not in needed:
+            continue
+        trained = lowering.stage(stage)
+        lowering.roots.append(trained)
+        lowering.roots.extend(lowering.claim(stage, claim) for claim in stage.claims)
+        for gate in (gate for gate in stage.gates if gate.when == "ensure"):
+            ensured = lowering.gate(stage, gate)
+            lowering.roots.append(ensured)
+            lowering.gates.setdefault(trained + " exit", []).append(ensured)
+        for reported in program.reports:
+            lowering.roots.append(lowering.measured(reported, stage.model, stage, "exit"))
+    for export in program.exports:
+        inputs = {"model": meanings.of(export.model)}
+        node = Node("export", SEMANTICS["export"], {"path": export.path}, inputs, f"export {export.path}")
+        lowering.roots.append(meanings.add(node))
+    return Graph(_ordered(lowering), tuple(dict.fromkeys(lowering.roots)))
+
+
+def _needed(program: core.Program) -> list[core.Stage]:
+    """The stages that an export depends on, and without an export all."""
+    if not program.exports:
+        return list(program.stages)
+    wanted: set[int] = set()
+    by_model = {id(stage.model): stage for stage in program.stages}
+
+    def visit(thing: core.Input) -> None:
+        if isinstance(thing, core.Role):
+            visit(thing.init)
+            return
+        stage = by_model.get(id(thing))
+        if stage is None:
+            for value in thing.inputs.values():
+                visit(value)
+        elif id(stage) not in wanted:
+            wanted.add(id(stage))
+            for role in stage.roles:
+                visit(role.init)
+            for term in stage.terms:
+                visit(term.source)
+            for claim in stage.claims:
+                if claim.carrier is not None:
+                    visit(claim.carrier)
+
+    for export in program.exports:
+        visit(export.model)
+    return [stage for stage in program.stages if id(stage) in wanted]
+
+
+def _ordered(lowering: _Lowering) -> dict[str, Node]:
+    """All nodes with what they wait for, every node behind its inputs and its gates."""
+    nodes = {
+        meaning: replace(
+            node,
+            after=tuple(
+                gate
+                for key in (meaning, *(f"{source} exit" for source in node.inputs.values()))
+                for gate in lowering.gates.get(key, [])
+                if node.kind not in ("pass_rate", "bits_per_character", "claim", "gate") or key == meaning
+            ),
+            watches=lowering.watches.get(meaning, ()),
+        )
+        for meaning, node in lowering.meanings.nodes.items()
+    }
+    ordered: dict[str, Node] = {}
+
+    def place(meaning: str) -> None:
+        if meaning in ordered:
+            return
+        node = nodes[meaning]
+        for before in (*node.inputs.values(), *node.after, *(watch.prompts for watch in node.watches)):
+            place(before)
+        ordered[meaning] = node
+
+    for meaning in nodes:
+        place(meaning)
+    return ordered

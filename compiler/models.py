@@ -1,0 +1,199 @@
+"""Models and tokenizers: made from scratch, loaded from a folder or a hub, or left behind by a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptc.compiler import core
+from ptc.compiler.arguments import Bound, Parameter, Signature, bind
+from ptc.compiler.catalogue import Catalogue
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.flows import Flows, constants, dotted
+from ptc.compiler.graph import Json
+from ptc.compiler.scope import Scope
+from ptc.lang import ast
+from ptc.lang.suggest import did_you_mean
+
+FAMILIES = ("qwen3", "llama")
+
+MODELS = {
+    "new.model": Signature(
+        "new.model",
+        (
+            Parameter("family", "text", choices=FAMILIES),
+            Parameter("hidden", "int", least=8),
+            Parameter("layers", "int", least=1),
+            Parameter("tokenizer", "tokenizer"),
+            Parameter("heads", "int", None, least=1),
+            Parameter("kv_heads", "int", None, least=1),
+            Parameter("head_dim", "int", 32, least=8),
+            Parameter("intermediate", "int", None, least=8),
+            Parameter("context", "tokens", 512, least=8),
+            Parameter("tied", "flag", True),
+            Parameter("seed", "int", 0, least=0),
+        ),
+    ),
+    "hf.model": Signature("hf.model", (Parameter("name", "text"), Parameter("revision", "text", None))),
+    "local.model": Signature("local.model", (Parameter("path", "text"),)),
+}
+
+TOKENIZERS = {
+    "characters": Signature("characters", (Parameter("source", "source"),)),
+    "bpe": Signature("bpe", (Parameter("source", "source"), Parameter("vocabulary", "int", 2048, least=300))),
+    "tokenizer": Signature("tokenizer", (Parameter("model", "model"),)),
+}
+
+
+@dataclass(frozen=True)
+class Models:
+    """Elaborates model and tokenizer expressions in a scope."""
+
+    catalogue: Catalogue
+    findings: Findings
+    flows: Flows
+
+    def model(self, expr: ast.Expr, scope: Scope) -> core.Model | None:
+        """The model that an expression stands for: a name of one, a stage's result, or a call that makes one."""
+        match expr:
+            case ast.Name():
+                found = scope.look_up(expr, (core.Model, core.Stage, core.Role), "a model")
+                if isinstance(found, core.Stage):
+                    return found.model
+                if isinstance(found, core.Role):
+                    self.findings.add(
+                        "N107",
+                        f"`{found.name}` is a role of this stage, and a model that stands still is needed here",
+                        [at(expr.span, "changes while the stage runs"), at(found.span, "bound here")],
+                        helps=[f"name the model it starts from: {found.init.name}"] if found.init.name else [],
+                    )
+                    return None
+                return found if isinstance(found, core.Model) else None
+            case ast.Member(base=ast.Name() as base, name=role):
+                return self._stage_role(base, role, scope)
+            case ast.Call(callee=callee) if dotted(callee) in MODELS:
+                return self._made(expr, dotted(callee), scope)
+            case ast.At():
+                self.findings.add(
+                    "N110",
+                    "choosing a checkpoint with `@` is not in this version",
+                    [at(expr.span, "use the stage's final weights")],
+                )
+                return None
+            case ast.Missing():
+                return None
+            case _:
+                self._no_model(expr)
+                return None
+
+    def _no_model(self, expr: ast.Expr) -> None:
+        name = dotted(expr.callee) if isinstance(expr, ast.Call) else ""
+        guess = did_you_mean(name, MODELS) if name else None
+        self.findings.add(
+            "N107",
+            "a model is needed here",
+            [at(expr.span, "not a model")],
+            [] if guess else [f"a model is a name, or made by {', '.join(f'`{word}(…)`' for word in MODELS)}"],
+            [f"did you mean `{guess}`?"] if guess else [],
+        )
+
+    def _stage_role(self, base: ast.Name, role: ast.Name, scope: Scope) -> core.Model | None:
+        stage = scope.look_up(base, (core.Stage,), "a stage")
+        if not isinstance(stage, core.Stage):
+            return None
+        if role.id == stage.learner.name:
+            return stage.model
+        bound = next((r for r in stage.roles if r.name == role.id), None)
+        if bound is not None:
+            return bound.init
+        guess = did_you_mean(role.id, [r.name for r in stage.roles])
+        self.findings.add(
+            "N101",
+            f"stage `{stage.name}` has no role `{role.id}`",
+            [at(role.span, "not known"), at(stage.span, "the stage")],
+            helps=[f"did you mean `{guess}`?"] if guess else [],
+        )
+        return None
+
+    def _made(self, call: ast.Call, name: str, scope: Scope) -> core.Model | None:
+        signature = MODELS[name]
+        bound = bind(signature, call.arguments, call.span, self.findings)
+        settings = constants(signature, bound, scope)
+        if name == "new.model":
+            return self._new(call, bound, settings, scope)
+        if settings is None or not bound.whole:
+            return None
+        return self._local(call, bound, settings) if name == "local.model" else self._hub(call, settings)
+
+    def _new(
+        self, call: ast.Call, bound: Bound, settings: dict[str, Json] | None, scope: Scope
+    ) -> core.Model | None:
+        given = bound.given.get("tokenizer")
+        tokenizer = self.tokenizer(given, scope) if given is not None else None
+        if settings is None or tokenizer is None or not bound.whole:
+            return None
+        shape = with_default_shape(settings)
+        if shape["heads"] % shape["kv_heads"]:
+            place = bound.spans.get("heads", call.span)
+            self.findings.add(
+                "U104",
+                f"{shape['heads']} heads cannot share {shape['kv_heads']} key-value heads",
+                [at(place, "not a multiple")],
+                helps=[f"kv_heads = {shape['heads']}"],
+            )
+            return None
+        kind = core.ModelType(tokenizer, shape["context"], None, ())
+        return core.Model("new_model", shape, {"tokenizer": tokenizer}, kind, call.span)
+
+    def _local(self, call: ast.Call, bound: Bound, settings: dict[str, Json]) -> core.Model | None:
+        path = settings["path"]
+        known = self.catalogue.models.get(path)
+        if known is not None and known.problem:
+            self.findings.add("D403", f'"{path}" is no usable model: {known.problem}', [at(bound.given["path"].span)])
+            return None
+        document = {"path": path, "sha256": known.sha256 if known else None}
+        tokenizer = known.tokenizer if known else None
+        made = core.Tokenizer("files", {"digest": tokenizer}, {}, call.span) if tokenizer else None
+        kind = core.ModelType(made, known.context if known else None, known.parameters if known else None, ())
+        return core.Model("local_model", document, {}, kind, call.span)
+
+    def _hub(self, call: ast.Call, settings: dict[str, Json]) -> core.Model:
+        self.findings.add(
+            "D402",
+            f'"{settings["name"]}" has not been fetched: its tokenizer and template are unknown',
+            [at(call.span, "what depends on them is not checked")],
+            helps=["ptc check --data"],
+        )
+        return core.Model("hub_model", settings, {}, core.ModelType(None, None, None, ()), call.span)
+
+    def tokenizer(self, expr: ast.Expr, scope: Scope) -> core.Tokenizer | None:
+        """The tokenizer that an expression makes or names."""
+        if not isinstance(expr, ast.Call) or dotted(expr.callee) not in TOKENIZERS:
+            if not isinstance(expr, ast.Missing):
+                self.findings.add(
+                    "N107",
+                    "a tokenizer is needed here",
+                    [at(expr.span, "not a tokenizer")],
+                    helps=["tokenizer = characters(tasks)", "tokenizer = tokenizer(base)"],
+                )
+            return None
+        name = dotted(expr.callee)
+        bound = bind(TOKENIZERS[name], expr.arguments, expr.span, self.findings)
+        settings = constants(TOKENIZERS[name], bound, scope)
+        if not bound.whole or settings is None:
+            return None
+        if name == "tokenizer":
+            model = self.model(bound.given["model"], scope)
+            if model is None:
+                return None
+            return model.type.tokenizer or core.Tokenizer("tokenizer_of", {}, {"model": model}, expr.span)
+        rows = self.flows.source(bound.given["source"], scope)
+        return core.Tokenizer(name, settings, {"rows": rows}, expr.span) if rows else None
+
+
+def with_default_shape(settings: dict[str, Json]) -> dict[str, Json]:
+    """Fills in what the width of a model implies: heads of `head_dim`, a gated feed-forward of 8/3 of the width."""
+    shape = dict(settings)
+    shape["heads"] = shape["heads"] or max(1, shape["hidden"] // shape["head_dim"])
+    shape["kv_heads"] = shape["kv_heads"] or shape["heads"]
+    shape["intermediate"] = shape["intermediate"] or max(8, round(shape["hidden"] * 8 / 3 / 8) * 8)
+    return shape

@@ -1,0 +1,70 @@
+"""The compiler in one function: parse, elaborate, check, lower, run the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ptc.compiler import checks, core
+from ptc.compiler.catalogue import Catalogue
+from ptc.compiler.elaborate import Elaborator, Library
+from ptc.compiler.findings import Findings
+from ptc.compiler.graph import Graph
+from ptc.compiler.scope import Objective
+from ptc.compiler.values import Value
+from ptc.lang import ast
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.parse import parse
+from ptc.lang.source import Source
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A program after the checker: its tree, its core, and everything that was found, in the order of the text."""
+
+    tree: ast.Program
+    program: core.Program
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether a plan may be made of it."""
+        return not any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
+
+
+def check(source: Source, catalogue: Catalogue, settings: Mapping[str, Value] | None = None) -> Checked:
+    """Parses, elaborates and checks a program. Never raises for any text."""
+    tree, syntax = parse(source)
+    findings = Findings(list(syntax))
+    elaborated = Elaborator(catalogue, library(catalogue), settings or {}, findings).program(tree)
+    if elaborated.whole:
+        checks.check(elaborated.program, findings)
+    return Checked(tree, elaborated.program, _in_order(findings.found))
+
+
+def compile_graph(program: core.Program) -> Graph:
+    """Lowers a checked program and runs the passes."""
+    from ptc.compiler.lower import lower
+    from ptc.compiler.passes import PASSES
+
+    graph = lower(program)
+    for run in PASSES:
+        graph = run(graph)
+    return graph
+
+
+def library(catalogue: Catalogue) -> Library:
+    """The objectives of the standard library, from the texts that the catalogue holds."""
+    modules: dict[str, dict[str, Objective]] = {}
+    for path, text in catalogue.library.items():
+        tree, found = parse(text)
+        assert not found, f"the library file {path} does not parse"
+        module = modules.setdefault("std.objectives", {})
+        for statement in tree.statements:
+            if isinstance(statement, ast.Objective):
+                module[statement.name.id] = Objective(statement, text)
+    return Library(modules)
+
+
+def _in_order(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(found, key=lambda diagnostic: diagnostic.span.start if diagnostic.span else -1))

@@ -1,0 +1,156 @@
+"""Names and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Union
+
+from ptc.compiler import core
+from ptc.compiler.catalogue import Verifier
+from ptc.compiler.findings import Findings, at
+from ptc.lang import ast
+from ptc.lang.source import Source as Text
+from ptc.lang.source import Span
+from ptc.lang.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An objective's text, to be elaborated anew at each call."""
+
+    declaration: ast.Objective
+    text: Text | None
+    """The library file it stands in; None in the user's own program."""
+
+    @property
+    def name(self) -> str:
+        return self.declaration.name.id
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The value of a `param`."""
+
+    value: float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A name whose declaration is wrong: reported there, and silent here."""
+
+
+Thing = Union[
+    core.Source, core.Model, core.Role, core.Eval, core.Stage, core.Tokenizer, Objective, Verifier, Constant, Poison
+]
+
+_KIND = {
+    core.Source: "a source",
+    core.Model: "a model",
+    core.Role: "a model role",
+    core.Eval: "an eval",
+    core.Stage: "a stage",
+    core.Tokenizer: "a tokenizer",
+    Objective: "an objective",
+    Verifier: "a verifier",
+    Constant: "a parameter",
+}
+
+
+def kind_of(thing: Thing) -> str:
+    """``a source``, ``a model``, … for messages."""
+    return _KIND[type(thing)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    thing: Thing
+    span: Span
+    own: bool = True
+    """False for what an import brought in: its span is the import's."""
+
+
+@dataclass
+class Scope:
+    """The names that are visible at one place; the inner one is asked first."""
+
+    findings: Findings
+    parent: Scope | None = None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def inner(self) -> Scope:
+        return Scope(self.findings, self)
+
+    def chain(self) -> Iterator[Scope]:
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    def find(self, name: str) -> Entry | None:
+        for scope in self.chain():
+            if name in scope.entries:
+                scope.used.add(name)
+                return scope.entries[name]
+        return None
+
+    def visible(self) -> list[str]:
+        return [name for scope in self.chain() for name in scope.entries]
+
+    def declare(self, name: ast.Name, thing: Thing) -> None:
+        """Adds a name; a second declaration of it, or one that shadows, is reported and the first one stays."""
+        earlier = self.find(name.id)
+        if earlier is not None:
+            self.findings.add(
+                "N102",
+                f"`{name.id}` is declared twice",
+                [at(name.span, "declared again"), at(earlier.span, "declared here first")],
+                helps=[f"give one of them another name, such as `{name.id}_2`"],
+            )
+            return
+        self.entries[name.id] = Entry(thing, name.span)
+
+    def look_up(self, name: ast.Name, wanted: tuple[type, ...], wanted_text: str) -> Thing | None:
+        """What a name stands for, if it is one of `wanted`; otherwise None, and the user has been told."""
+        entry = self.find(name.id)
+        if entry is None:
+            self._unknown(name, wanted, wanted_text)
+            return None
+        if isinstance(entry.thing, Poison):
+            return None
+        if not isinstance(entry.thing, wanted):
+            self.findings.add(
+                "N107",
+                f"`{name.id}` is {kind_of(entry.thing)}, and {wanted_text} is needed here",
+                [at(name.span, f"{wanted_text} is needed"), at(entry.span, f"`{name.id}` is {kind_of(entry.thing)}")],
+            )
+            return None
+        return entry.thing
+
+    def _unknown(self, name: ast.Name, wanted: tuple[type, ...], wanted_text: str) -> None:
+        fitting = [
+            candidate
+            for scope in self.chain()
+            for candidate, entry in scope.entries.items()
+            if isinstance(entry.thing, wanted)
+        ]
+        guess = did_you_mean(name.id, fitting) or did_you_mean(name.id, self.visible())
+        helps = [f"did you mean `{guess}`?"] if guess else []
+        notes = []
+        if not guess and fitting:
+            notes.append(f"visible here: {', '.join(f'`{candidate}`' for candidate in fitting[:8])}")
+        library = _where_in_library(name.id)
+        if library and not guess:
+            helps.append(f"from {library} import {name.id}")
+        self.findings.add(
+            "N101", f"nothing here is called `{name.id}`", [at(name.span, f"{wanted_text} is needed")], notes, helps
+        )
+
+
+def _where_in_library(name: str) -> str | None:
+    objectives = {"sft", "grpo", "dpo", "reverse_kl"}
+    verifiers = {"exact", "math", "gym_scorer"}
+    if name in objectives:
+        return "std.objectives"
+    return "std.verifiers" if name in verifiers else None

@@ -1,0 +1,228 @@
+"""Constants: numbers with their units, texts, choices. Everything here reads an expression that needs no data."""
+
+from __future__ import annotations
+
+from ptc.compiler import core
+from ptc.compiler.arguments import Parameter
+from ptc.compiler.findings import at
+from ptc.compiler.scope import Constant, Scope
+from ptc.lang import ast
+from ptc.lang.source import Span
+from ptc.lang.suggest import did_you_mean
+
+Value = float | int | str | bool | None
+
+BINARY_MULTIPLES = {"Ki": 2**10, "Mi": 2**20}
+DECIMAL_MULTIPLES = {"k": 10**3, "M": 10**6}
+COUNTED = {
+    "epoch": "epochs",
+    "epochs": "epochs",
+    "step": "steps",
+    "steps": "steps",
+    "prompt": "prompts",
+    "prompts": "prompts",
+    "sample": "samples",
+    "samples": "samples",
+}
+
+
+def constant(expr: ast.Expr, scope: Scope) -> Value | Unknown:
+    """The value of an expression without columns, models or data; `UNKNOWN` if it has none, which has been reported."""
+    match expr:
+        case ast.Number(unit=None | "", value=value):
+            return value
+        case ast.Number(unit="%", value=value):
+            return value / 100
+        case ast.Number(unit=str(unit), value=value) if unit in BINARY_MULTIPLES:
+            return round(value * BINARY_MULTIPLES[unit])
+        case ast.Number(unit=str(unit), value=value) if unit in DECIMAL_MULTIPLES:
+            return round(value * DECIMAL_MULTIPLES[unit])
+        case ast.Number():
+            scope.findings.add("U102", f"a plain number is needed, not `{expr.text}`", [at(expr.span, "has a unit")])
+            return UNKNOWN
+        case ast.String(value=text):
+            return text
+        case ast.Name(id="none"):
+            return None
+        case ast.Name(id="true" | "false"):
+            return expr.id == "true"
+        case ast.Name():
+            found = scope.look_up(expr, (Constant,), "a value")
+            return found.value if isinstance(found, Constant) else UNKNOWN
+        case ast.Unary(op="-", operand=operand):
+            return _negated(constant(operand, scope))
+        case ast.Binary():
+            return _arithmetic(expr, scope)
+        case ast.Choice():
+            chosen = constant(expr.condition, scope)
+            if isinstance(chosen, Unknown):
+                return UNKNOWN
+            return constant(expr.yes if chosen else expr.no, scope)
+        case ast.Missing():
+            return UNKNOWN
+        case _:
+            scope.findings.add("T105", "a constant is needed here", [at(expr.span, "depends on data or on a model")])
+            return UNKNOWN
+
+
+class Unknown:
+    """No value, and the reason has been reported."""
+
+
+UNKNOWN = Unknown()
+
+
+def _negated(value: Value | Unknown) -> Value | Unknown:
+    return -value if isinstance(value, int | float) and not isinstance(value, bool) else UNKNOWN
+
+
+def _arithmetic(expr: ast.Binary, scope: Scope) -> Value | Unknown:
+    left, right = constant(expr.left, scope), constant(expr.right, scope)
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        return UNKNOWN
+    if expr.op == "==":
+        return left == right
+    if expr.op == "!=":
+        return left != right
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
+        scope.findings.add("T105", f"`{expr.op}` needs numbers on both sides", [at(expr.span, "not both are numbers")])
+        return UNKNOWN
+    return arithmetic(expr.op, left, right)
+
+
+def arithmetic(op: str, left: float, right: float) -> Value | Unknown:
+    """The value of a binary operation on numbers; UNKNOWN for a division by zero."""
+    match op:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "/":
+            return left / right if right else UNKNOWN
+        case "<":
+            return left < right
+        case "<=":
+            return left <= right
+        case ">":
+            return left > right
+        case ">=":
+            return left >= right
+        case "and":
+            return bool(left and right)
+        case _:
+            return bool(left or right)
+
+
+def read(parameter: Parameter, expr: ast.Expr, scope: Scope) -> Value | Unknown:
+    """The constant that fills a parameter, checked against its kind and range."""
+    if parameter.kind == "steps":
+        counted = count(expr, scope, ("steps",), f"`{parameter.name}`", example=1)
+        return counted.count if counted else UNKNOWN
+    value = constant(expr, scope)
+    if isinstance(value, Unknown):
+        return UNKNOWN
+    if parameter.kind == "tokens":
+        _note_decimal_length(expr, scope)
+    return _fitting(parameter, value, expr.span, scope)
+
+
+def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Value | Unknown:
+    name, kind = parameter.name, parameter.kind
+    if value is None and parameter.default is None:
+        return None
+    if kind == "text":
+        if not isinstance(value, str):
+            scope.findings.add("T105", f"`{name}` is a text", [at(span, "not a text")], helps=[f'{name} = "…"'])
+            return UNKNOWN
+        if parameter.choices and value not in parameter.choices:
+            guess = did_you_mean(value, parameter.choices)
+            scope.findings.add(
+                "N112",
+                f"`{name}` cannot be {value!r}".replace("'", '"'),
+                [at(span, "not one of them")],
+                [f"it is one of {', '.join(parameter.choices)}"],
+                [f'did you mean "{guess}"?'] if guess else [],
+            )
+            return UNKNOWN
+        return value
+    if kind == "flag":
+        if not isinstance(value, bool):
+            scope.findings.add("T105", f"`{name}` is true or false", [at(span, "neither")], helps=[f"{name} = true"])
+            return UNKNOWN
+        return value
+    return _number(parameter, value, span, scope)
+
+
+def _number(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Value | Unknown:
+    name, kind = parameter.name, parameter.kind
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        scope.findings.add("T105", f"`{name}` is a number", [at(span, "not a number")])
+        return UNKNOWN
+    if kind in ("int", "tokens") and value != int(value):
+        scope.findings.add("T105", f"`{name}` is a whole number", [at(span, "not a whole number")])
+        return UNKNOWN
+    least = 0.0 if kind == "share" else parameter.least
+    most = 1.0 if kind == "share" else parameter.most
+    if (least is not None and value < least) or (most is not None and value > most):
+        bounds = _bounds(kind, least, most)
+        scope.findings.add("U104", f"`{name}` must be {bounds}", [at(span, f"{value:g} is outside")])
+        return UNKNOWN
+    return int(value) if kind in ("int", "tokens") else float(value)
+
+
+def _bounds(kind: str, least: float | None, most: float | None) -> str:
+    if kind == "share":
+        return "between 0% and 100%"
+    if least is not None and most is not None:
+        return f"between {least:g} and {most:g}"
+    return f"at least {least:g}" if least is not None else f"at most {most:g}"
+
+
+def _note_decimal_length(expr: ast.Expr, scope: Scope) -> None:
+    if isinstance(expr, ast.Number) and expr.unit in DECIMAL_MULTIPLES:
+        binary = {"k": "Ki", "M": "Mi"}[expr.unit]
+        wanted = expr.text.replace(expr.unit, binary).replace(" ", "")
+        exact, meant = constant(expr, scope), round(expr.value * BINARY_MULTIPLES[binary])
+        scope.findings.add(
+            "U103",
+            f"`{expr.text}` is {exact:,} tokens, not {meant:,}",
+            [at(expr.span, "a decimal multiple")],
+            helps=[wanted],
+        )
+
+
+def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, example: int) -> core.Count | None:
+    """A number with one of `units`; a bare number is the commonest mistake there is, and is asked about."""
+    if isinstance(expr, ast.Missing):
+        return None
+    if isinstance(expr, ast.Number) and expr.unit in COUNTED and COUNTED[expr.unit] in units:
+        if expr.value != int(expr.value) or expr.value < (0 if units == ("steps",) else 1):
+            scope.findings.add("U104", f"{what} must be a whole number, at least 1", [at(expr.span, "is not")])
+            return None
+        return core.Count(int(expr.value), COUNTED[expr.unit])
+    if isinstance(expr, ast.Number) and expr.unit is None:
+        number = expr.text
+        wanted = " or ".join(units)
+        scope.findings.add(
+            "U101",
+            f"{number} of what? {what} counts {wanted}",
+            [at(expr.span, "a bare number")],
+            helps=[f"{number} {unit}" for unit in units],
+        )
+        return None
+    if isinstance(expr, ast.Number):
+        scope.findings.add(
+            "U102",
+            f"{what} cannot be counted in `{expr.unit}`",
+            [at(expr.unit_span or expr.span, f"{' or '.join(units)} {'are' if len(units) > 1 else 'is'} needed")],
+            helps=[f"{expr.value:g} {unit}" for unit in units],
+        )
+        return None
+    value = constant(expr, scope)
+    if isinstance(value, int) and not isinstance(value, bool) and len(units) == 1:
+        return core.Count(value, units[0])
+    if not isinstance(value, Unknown):
+        scope.findings.add("U101", f"{what} needs a unit", [at(expr.span, "a bare value")], helps=[f"{example} {units[0]}"])
+    return None
