@@ -40,6 +40,8 @@ class String(Node):
     text: str
     """As written, quotes included."""
     value: str
+    parts: tuple[str | Name, ...] | None = None
+    """Of ``f"out/{name}"``: its pieces, in order; None for a plain string."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +63,17 @@ class Member(Node):
 class Argument(Node):
     name: Name | None
     value: Expr
+    comments: tuple[str, ...] = ()
+    """Comment lines before it, as written."""
+    trailing: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Call(Node):
     callee: Expr
     arguments: tuple[Argument, ...]
+    closing: tuple[str, ...] = ()
+    """Comment lines between the last argument and the closing parenthesis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +82,9 @@ class Pipe(Node):
 
     value: Expr
     step: Expr
+    comments: tuple[str, ...] = ()
+    """Comment lines before ``|>``, as written."""
+    trailing: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,398 @@
+"""Lark's tree to ours: one method per rule of grammar.lark, under its name.
+
+A method is given the children of its rule, tokens included, and the span they cover. What reads well but means
+nothing (an unknown unit, a name in capitals, a setting given twice) is reported here, in `lang.mistakes`' words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Iterable
+from typing import TypeAlias, cast
+
+from lark import Token, Tree
+
+from ptc.lang import ast, mistakes
+from ptc.lang.comments import Comments
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.keywords import KEYWORDS
+from ptc.lang.source import Source, Span
+from ptc.lang.units import UNITS, spelled
+
+Branch: TypeAlias = "Tree[Token]"
+Child: TypeAlias = "Branch | Token"
+
+DEEPEST = 200
+"""How many expressions may stand inside each other: what every later phase can walk without running out of stack."""
+
+_NUMBER = re.compile(
+    r"(?P<number>[0-9_]+(?:\.[0-9_]+)?(?:[eE][+-]?[0-9]+)?)"
+    r"(?P<gap>[ \t]*)(?:(?P<scale>Ki|Mi|k|M)[ \t]+)?(?P<unit>%|\w+)?\Z"
+)
+_ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "{": "{", "}": "}"}
+_DECLARED = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_HOLE = re.compile(r"\{([^{}]*)\}")
+
+
+class Builder:
+    """Builds the statements of one parsed piece of `source`, which begins at character `base`."""
+
+    def __init__(self, source: Source, base: int, comments: Comments) -> None:
+        self.source = source
+        self.base = base
+        self.comments = comments
+        self.diagnostics: list[Diagnostic] = []
+        self.nodes = 0
+        self._depth = 0
+
+    # Places ----------------------------------------------------------------------------------------------------------
+
+    def _span(self, child: Child) -> Span:
+        if isinstance(child, Token):
+            assert child.start_pos is not None and child.end_pos is not None
+            return Span(self.base + child.start_pos, self.base + child.end_pos)
+        return Span(self.base + child.meta.start_pos, self.base + child.meta.end_pos)
+
+    def _say(self, diagnostic: Diagnostic) -> None:
+        self.diagnostics.append(diagnostic)
+
+    # Statements ------------------------------------------------------------------------------------------------------
+
+    def statements(self, trees: Iterable[Child]) -> tuple[ast.Statement, ...]:
+        return tuple(self.statement(tree) for tree in trees if isinstance(tree, Tree))
+
+    def statement(self, tree: Branch) -> ast.Statement:
+        span = self._span(tree)
+        before = self.comments.before_statement(span.start)
+        rule = str(tree.data)
+        node = cast(ast.Statement, getattr(self, f"_{rule}")(tree.children, span))
+        head_end = node.body.span.start + 1 if isinstance(node, ast.Stage | ast.Objective) else self._first_line_end(span)
+        trailing = self.comments.behind(head_end)
+        left = self.comments.within(span.start, span.end)
+        end_comment = None if trailing is not None or left else self.comments.behind(span.end)
+        if end_comment is not None:
+            trailing = end_comment
+        if before or left or trailing is not None:
+            object.__setattr__(node, "comments", (*before, *left))
+            object.__setattr__(node, "trailing", trailing)
+        return node
+
+    def _first_line_end(self, span: Span) -> int:
+        """The end of a statement's text on its first line."""
+        line_end = self.source.text.find("\n", span.start, span.end)
+        if line_end < 0:
+            return span.end
+        code = self.source.text[span.start : line_end].split("#", 1)[0].rstrip()
+        return span.start + len(code)
+
+    def _edition(self, children: list[Child], span: Span) -> ast.Statement:
+        year = self._number_of(children[1])
+        return ast.Edition(span, year) if isinstance(year, ast.Number) else ast.Unreadable(span)
+
+    def _imports(self, children: list[Child], span: Span) -> ast.Statement:
+        module = cast(Branch, children[1]).children
+        relative = _type(module[0]) == "DOT"
+        path = tuple(self._plain_name(part) for part in module if _type(part) != "DOT")
+        return ast.Import(span, path, relative, tuple(self._declared(n) for n in children[3:] if _type(n) == "NAME"))
+
+    def _param(self, children: list[Child], span: Span) -> ast.Statement:
+        default = self._expr(children[5]) if len(children) > 5 else None
+        return ast.Param(span, self._declared(children[1]), self._type_of(children[3]), default)
+
+    def _define(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Define(span, str(children[0]), self._declared(children[1]), self._expr(children[3]))
+
+    def _stage(self, children: list[Child], span: Span) -> ast.Statement:
+        claims = self._claims(cast(Branch, children[2])) if len(children) == 4 else ()
+        return ast.Stage(span, self._declared(children[1]), claims, self._block(children[-1]))
+
+    def _claims(self, tree: Branch) -> tuple[ast.Claim, ...]:
+        claims: list[tuple[ast.Name, list[ast.Name], ast.Expr | None, Span]] = []
+        for child in tree.children:
+            kind, span = _type(child), self._span(child)
+            if kind in ("EXPANDS", "RESHAPES", "CONSOLIDATES"):
+                claims.append((self._plain_name(child), [], None, span))
+            elif kind == "NAME":
+                role, evals, carrier, place = claims.pop()
+                if carrier is not None:
+                    claims.append((role, evals, carrier, place))
+                    evals, carrier, place = [], None, span
+                claims.append((role, [*evals, self._plain_name(child)], carrier, place.to(span)))
+            elif kind == "carrier":
+                role, evals, _, place = claims.pop()
+                claims.append((role, evals, self._expr(cast(Branch, child).children[1]), place.to(span)))
+        return tuple(ast.Claim(place, role, tuple(evals), carrier) for role, evals, carrier, place in claims)
+
+    def _block(self, child: Child) -> ast.Block:
+        tree = cast(Branch, child)
+        statements = self.statements(tree.children)
+        span = self._span(tree)
+        return ast.Block(span, statements, self.comments.before(span.end - 1))
+
+    def _role(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Role(span, self._plain_name(children[0]), self._declared(children[1]), self._expr(children[3]))
+
+    def _minimize(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Minimize(span, self._expr(children[1]))
+
+    def _setting(self, children: list[Child], span: Span) -> ast.Statement:
+        name = self._plain_name(children[0])
+        target = self._plain_name(children[2]) if len(children) == 6 else None
+        return ast.Setting(span, name, target, self._expr(children[-1]))
+
+    def _gate(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Gate(span, self._plain_name(children[0]), self._expr(children[1]))
+
+    def _watch(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Watch(span, self._expr(children[1]), self._quantity(_after("EVERY", children)))
+
+    def _protect(self, children: list[Child], span: Span) -> ast.Statement:
+        origin = _after("FROM", children)
+        return ast.Protect(
+            span,
+            self._expr(children[1]),
+            self._quantity(_after("WITHIN", children)),
+            None if origin is None else self._expr(origin),
+        )
+
+    def _allow(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Allow(span, self._plain_name(children[2]), self._string_of(children[4]))
+
+    def _report(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Report(span, tuple(self._expr(child) for child in children[1:] if _type(child) != "COMMA"))
+
+    def _export(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Export(span, self._expr(children[1]), self._string_of(children[3]))
+
+    def _where(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Where(span, self._expr(children[1]))
+
+    def _objective(self, children: list[Child], span: Span) -> ast.Statement:
+        parameters = tuple(self._parameter(cast(Branch, child)) for child in children if _type(child) == "parameter")
+        body = self._block(children[-1])
+        statements = tuple(
+            ast.Loss(s.span, s.value, comments=s.comments, trailing=s.trailing)
+            if isinstance(s, ast.Setting) and s.name.id == "loss" and s.target is None
+            else s
+            for s in body.statements
+        )
+        return ast.Objective(
+            span, self._declared(children[1]), parameters, ast.Block(body.span, statements, body.closing)
+        )
+
+    def _parameter(self, tree: Branch) -> ast.Parameter:
+        span = self._span(tree)
+        before = self.comments.before(span.start)
+        children = tree.children
+        name, type_ = self._declared(children[0]), self._type_of(children[2])
+        default = self._expr(children[4]) if len(children) > 4 else None
+        doc = tuple(line.removeprefix("##").strip() for line in before if line.startswith("##"))
+        return ast.Parameter(span, name, type_, default, doc, before, self._behind_item(span.end))
+
+    def _behind_item(self, end: int) -> str | None:
+        """The comment behind an item of a list in brackets, and behind the comma that follows it."""
+        text = self.source.text
+        comma = end
+        while comma < len(text) and text[comma] in " \t":
+            comma += 1
+        after = comma + 1 if text.startswith(",", comma) else end
+        rest = text.find("\n", after)
+        behind = text[after : len(text) if rest < 0 else rest].lstrip(" \t")
+        return self.comments.behind(after) if behind.startswith("#") else None
+
+    def _type_of(self, child: Child) -> ast.Type:
+        tree = cast(Branch, child)
+        children = tree.children
+        columns: tuple[ast.Name, ...] | None = None
+        by: ast.Name | None = None
+        for part in children:
+            if _type(part) == "columns":
+                columns = tuple(self._plain_name(c) for c in cast(Branch, part).children if _type(c) == "FIELD")
+        author = _after("BY", children)
+        if author is not None:
+            by = self._plain_name(author)
+        optional = any(_type(part) == "QUESTION" for part in children)
+        within = self._quantity(_after("WITHIN", children))
+        return ast.Type(self._span(tree), str(children[0]), columns, by, within, optional)
+
+    # Names, numbers, strings -----------------------------------------------------------------------------------------
+
+    def _plain_name(self, child: Child) -> ast.Name:
+        assert isinstance(child, Token)
+        return ast.Name(self._span(child), str(child))
+
+    def _declared(self, child: Child) -> ast.Name:
+        name = self._plain_name(child)
+        if not _DECLARED.match(name.id):
+            self._say(mistakes.bad_name(name.id, name.span))
+        return name
+
+    def _quantity(self, child: Child | None) -> ast.Number | None:
+        number = None if child is None else self._number_of(child)
+        return number if isinstance(number, ast.Number) else None
+
+    def _number_of(self, child: Child) -> ast.Number | ast.Missing:
+        span = self._span(child)
+        match = _NUMBER.match(str(child))
+        assert match is not None
+        number, scale, unit = match["number"], match["scale"], match["unit"]
+        unit_span = None if unit is None else Span(span.start + match.start("unit"), span.end)
+        if unit_span is not None and unit not in UNITS:
+            self._say(mistakes.unknown_unit(number, unit, unit_span))
+            return ast.Missing(span)
+        if scale is not None and (unit is None or UNITS[unit].dimension in ("share", "number", "bytes", "time")):
+            self._say(mistakes.two_units(scale, str(unit), span))
+            return ast.Missing(span)
+        digits = number.replace("_", "")
+        if digits.isdigit() and len(digits.lstrip("0")) > 18:
+            self._say(mistakes.number_too_long(span))
+            return ast.Missing(span)
+        value: int | float = int(digits) if digits.isdigit() else float(digits)
+        if math.isinf(value):
+            self._say(mistakes.number_too_long(span))
+            return ast.Missing(span)
+        if scale is not None:
+            value *= UNITS[scale].factor
+        return ast.Number(span, spelled(number + (scale or ""), unit), value, unit, unit_span)
+
+    def _string_of(self, child: Child) -> ast.String:
+        text, span = str(child), self._span(child)
+        formatted = text.startswith("f")
+        quotes = '"""' if text.removeprefix("f").startswith('"""') else '"'
+        open_end = len(quotes) + formatted
+        body = text[open_end : -len(quotes)].replace("\r\n", "\n")
+        body_start = span.start + open_end
+        for escape in re.finditer(r"\\([\s\S])", body):
+            if escape[1] not in _ESCAPES:
+                place = Span(body_start + escape.start(), body_start + escape.end())
+                self._say(mistakes.bad_escape(escape[0], place))
+        if quotes == '"""':
+            body = _dedented(body)
+        if not formatted:
+            return ast.String(span, text, _unescaped(body))
+        parts: list[str | ast.Name] = []
+        done = 0
+        for hole in _HOLE.finditer(body):
+            place = Span(body_start + hole.start(1), body_start + hole.end(1)) if quotes == '"' else span
+            if not hole[1].isidentifier() or hole[1] in KEYWORDS:
+                self._say(mistakes.bad_hole(hole[1], place))
+                continue
+            if hole.start() > done:
+                parts.append(_unescaped(body[done : hole.start()]))
+            parts.append(ast.Name(place, hole[1]))
+            done = hole.end()
+        if body[done:]:
+            parts.append(_unescaped(body[done:]))
+        return ast.String(span, text, _unescaped(body), tuple(parts))
+
+    # Expressions -----------------------------------------------------------------------------------------------------
+
+    def _expr(self, child: Child) -> ast.Expr:
+        self._depth += 1
+        self.nodes += 1
+        try:
+            if self._depth > DEEPEST:
+                if self._depth == DEEPEST + 1:
+                    self._say(mistakes.too_deep(self._span(child)))
+                return ast.Missing(self._span(child))
+            tree = cast(Branch, child)
+            return cast(ast.Expr, getattr(self, f"_{tree.data}")(tree.children, self._span(tree)))
+        finally:
+            self._depth -= 1
+
+    def _group(self, children: list[Child], span: Span) -> ast.Expr:
+        return self._expr(children[1])
+
+    def _name(self, children: list[Child], span: Span) -> ast.Expr:
+        return ast.Name(span, str(children[0]))
+
+    def _number(self, children: list[Child], span: Span) -> ast.Expr:
+        return self._number_of(children[0])
+
+    def _string(self, children: list[Child], span: Span) -> ast.Expr:
+        return self._string_of(children[0])
+
+    def _column(self, children: list[Child], span: Span) -> ast.Expr:
+        return ast.Column(span, str(children[1]))
+
+    def _list(self, children: list[Child], span: Span) -> ast.Expr:
+        return ast.List(span, tuple(self._expr(child) for child in children[1:-1] if _type(child) != "COMMA"))
+
+    def _choice(self, children: list[Child], span: Span) -> ast.Expr:
+        return ast.Choice(span, self._expr(children[1]), self._expr(children[3]), self._expr(children[5]))
+
+    def _pipe(self, children: list[Child], span: Span) -> ast.Expr:
+        value = self._expr(children[0])
+        before = self.comments.before(self._span(children[1]).start)
+        step = self._expr(children[2])
+        if not isinstance(step, ast.Call | ast.Name | ast.Member | ast.Missing):
+            self._say(mistakes.step_is_no_call(step.span))
+            step = ast.Missing(step.span)
+        return ast.Pipe(span, value, step, before, self._behind_item(span.end))
+
+    def _binary(self, children: list[Child], span: Span) -> ast.Expr:
+        op = children[1]
+        return ast.Binary(span, str(op), self._expr(children[0]), self._expr(children[2]), self._span(op))
+
+    def _unary(self, children: list[Child], span: Span) -> ast.Expr:
+        return ast.Unary(span, str(children[0]), self._expr(children[1]))
+
+    def _member(self, children: list[Child], span: Span) -> ast.Expr:
+        return ast.Member(span, self._expr(children[0]), self._plain_name(children[2]))
+
+    def _at(self, children: list[Child], span: Span) -> ast.Expr:
+        base = self._expr(children[0])
+        tree = cast(Branch, children[2])
+        callee = self._plain_name(tree.children[0])
+        return ast.At(span, base, self._call_of(callee, tree.children, self._span(tree)))
+
+    def _call(self, children: list[Child], span: Span) -> ast.Expr:
+        return self._call_of(self._expr(children[0]), children, span)
+
+    def _call_of(self, callee: ast.Expr, children: list[Child], span: Span) -> ast.Call:
+        arguments = tuple(self._argument(cast(Branch, child)) for child in children if _type(child) == "argument")
+        seen: dict[str, ast.Name] = {}
+        for argument in arguments:
+            if argument.name is None:
+                if seen:
+                    self._say(mistakes.positional_after_named(argument.span, next(iter(seen.values()))))
+            elif argument.name.id in seen:
+                self._say(mistakes.given_twice("argument", argument.name, seen[argument.name.id]))
+            else:
+                seen[argument.name.id] = argument.name
+        return ast.Call(span, callee, arguments, self.comments.before(span.end - 1))
+
+    def _argument(self, tree: Branch) -> ast.Argument:
+        span = self._span(tree)
+        before = self.comments.before(span.start)
+        name = None
+        if len(tree.children) == 3:
+            name = self._plain_name(cast(Branch, tree.children[0]).children[0])
+        value = self._expr(tree.children[-1])
+        return ast.Argument(span, name, value, before, self._behind_item(span.end))
+
+
+def _type(child: Child) -> str:
+    return child.type if isinstance(child, Token) else str(child.data)
+
+
+def _after(keyword: str, children: list[Child]) -> Child | None:
+    """What follows a keyword among the children, if it is there."""
+    for place, child in enumerate(children):
+        if _type(child) == keyword:
+            return children[place + 1]
+    return None
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([\s\S])", lambda escape: _ESCAPES.get(escape[1], escape[0]), text)
+
+
+def _dedented(body: str) -> str:
+    r'''The text of a ``"""`` string: the line break behind the opening quotes and the line of the closing ones are
+    layout, as is the white space that all lines begin with.'''
+    if not body.startswith("\n"):
+        return body
+    return textwrap.dedent(body[1:]).removesuffix("\n")

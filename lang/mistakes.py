@@ -1,0 +1,216 @@
+"""What the parser says: one constructor per mistake, with the wording beside it. Pages: docs/errors/S*.md, U101.md."""
+
+from __future__ import annotations
+
+from ptc.lang.ast import Name
+from ptc.lang.diagnostic import Diagnostic, Label
+from ptc.lang.keywords import IN_OBJECTIVE, IN_STAGE, KEYWORDS, TOP_LEVEL
+from ptc.lang.source import Span
+from ptc.lang.suggest import closest, did_you_mean
+from ptc.lang.units import UNITS
+
+
+def _error(
+    code: str, name: str, title: str, *labels: Label, notes: tuple[str, ...] = (), helps: tuple[str, ...] = ()
+) -> Diagnostic:
+    return Diagnostic(code, name, "error", title, labels, notes, helps)
+
+
+def expected(wanted: str, after: str, place: Span, found: str, found_at: Span, helps: tuple[str, ...] = ()) -> Diagnostic:
+    """Something is missing, or something else stands where it should."""
+    title = f"expected {wanted} {after}"
+    first = Label(place, f"expected {wanted} here")
+    if place.end >= found_at.start or found_at.start == found_at.end:
+        return _error("S101", "something-else-expected", title, Label(place, f"expected {wanted}, found {found}"), helps=helps)
+    return _error(
+        "S101", "something-else-expected", title, first, Label(found_at, f"but here comes {found}"), helps=helps
+    )
+
+
+def unclosed_bracket(char: str, place: Span, where: Span) -> Diagnostic:
+    closer = {"(": ")", "[": "]", "{": "}"}[char]
+    return _error(
+        "S102", "unclosed-bracket", f"this `{char}` is never closed",
+        Label(place, "opened here"),
+        Label(where, f"and here something new begins without a `{closer}`"),
+        helps=(f"add the missing `{closer}`",),
+    )  # fmt: skip
+
+
+def unclosed_string(place: Span, quotes: str) -> Diagnostic:
+    helps = ('close it with `"` on the same line; a text of several lines stands in `"""`',)
+    return _error(
+        "S103", "unclosed-string", "this string is never closed",
+        Label(place, f"opened here, no closing `{quotes}` follows"),
+        helps=helps if quotes == '"' else (f"close it with `{quotes}`",),
+    )  # fmt: skip
+
+
+def stray_bracket(char: str, place: Span) -> Diagnostic:
+    return _error(
+        "S104", "stray-bracket", f"this `{char}` closes nothing",
+        Label(place, "no bracket of this kind is open here"),
+        helps=("remove it, or add the bracket that it should close",),
+    )  # fmt: skip
+
+
+def unknown_statement(word: str, place: Span, known: tuple[str, ...], setting: bool) -> Diagnostic:
+    near = closest(word, known)
+    helps = (f"did you mean `{near}`?",) if near else (f"statements here begin with {_listed(known)}",)
+    if setting and near is None:
+        helps = (f"a setting is written  {word} = …", *helps)
+    return _error("S105", "unknown-statement", f"no statement begins with `{word}`", Label(place, "this word"), helps=helps)
+
+
+def reserved_word(word: str, place: Span, what: str) -> Diagnostic:
+    return _error(
+        "S106", "reserved-word", f"`{word}` is a word of the language and cannot name {what}",
+        Label(place, "choose another name"),
+        helps=(f"for example  my_{word}",),
+    )  # fmt: skip
+
+
+def bad_name(name: str, place: Span) -> Diagnostic:
+    plain = "".join(c if c.isascii() else "_" for c in name.lower()).lstrip("_0123456789")[:64]
+    why = "is longer than 64 characters" if len(name) > 64 else "is not a name"
+    return _error(
+        "S107", "bad-name", f"`{name[:70]}` {why}" if len(name) <= 64 else f"this name {why}",
+        Label(place, "names are small letters a–z, digits and `_`, and begin with a letter"),
+        helps=(f"write  {plain}",) if plain and plain not in KEYWORDS else (),
+    )  # fmt: skip
+
+
+def misplaced_statement(word: str, place: Span, where: str, belongs: str) -> Diagnostic:
+    return _error(
+        "S108", "misplaced-statement", f"`{word}` does not stand {where}",
+        Label(place, f"`{word}` belongs {belongs}"),
+    )  # fmt: skip
+
+
+def unknown_edition(year: str, place: Span) -> Diagnostic:
+    return _error(
+        "S109", "unknown-edition", f"this version knows edition 2026, not {year}",
+        Label(place, "an edition that does not exist here"),
+        helps=("write  edition 2026",),
+    )  # fmt: skip
+
+
+def not_in_this_version(word: str, place: Span) -> Diagnostic:
+    return _error(
+        "S110", "not-in-this-version", f"`{word}` is reserved, and not in this version of ptc",
+        Label(place, "a later version reads this"),
+    )  # fmt: skip
+
+
+def other_spelling(found: str, place: Span, title: str, instead: str) -> Diagnostic:
+    """Something that other languages write like this, and this one does not."""
+    return _error("S111", "other-spelling", title, Label(place, f"`{found}`"), helps=(instead,))
+
+
+def unknown_character(char: str, place: Span) -> Diagnostic:
+    shown = char if char.isprintable() else f"U+{ord(char):04X}"
+    return _error("S112", "unknown-character", f"`{shown}` means nothing here", Label(place, "this character"))
+
+
+def bad_escape(escape: str, place: Span) -> Diagnostic:
+    return _error(
+        "S113", "bad-escape", f"`{escape}` is not an escape",
+        Label(place, "in a string `\\` stands only before n, t, \", \\, { and }"),
+        helps=(f"for a backslash itself, write  \\{escape}",),
+    )  # fmt: skip
+
+
+def bad_hole(text: str, place: Span) -> Diagnostic:
+    return _error(
+        "S113", "bad-escape", "only the name of a parameter can stand in the braces of an f-string",
+        Label(place, f"`{text}` is not a name"),
+        helps=("declare it:  param name: Text = \"…\"", "for a brace itself, write  \\{"),
+    )  # fmt: skip
+
+
+def number_too_long(place: Span) -> Diagnostic:
+    return _error(
+        "S114", "number-too-long", "this number is too large",
+        Label(place, "whole numbers have at most 18 digits, others are below 1.8e308"),
+    )  # fmt: skip
+
+
+def too_deep(place: Span) -> Diagnostic:
+    return _error(
+        "S115", "program-too-large", "this is nested too deeply",
+        Label(place, "brackets nest at most 64 deep, expressions 200"),
+        helps=("name the inner parts:  let part = …",),
+    )  # fmt: skip
+
+
+def too_many_parts(count: int, limit: int, place: Span) -> Diagnostic:
+    return _error(
+        "S115", "program-too-large", f"this program has {count:_} expressions or words; {limit:_} are the most that is read",
+        Label(place, "the program begins here"),
+    )  # fmt: skip
+
+
+def given_twice(what: str, again: Name, before: Name) -> Diagnostic:
+    return _error(
+        "S116", "given-twice", f"the {what} `{again.id}` is given twice",
+        Label(again.span, "given again here"),
+        Label(before.span, "first given here"),
+    )  # fmt: skip
+
+
+def positional_after_named(place: Span, named: Name) -> Diagnostic:
+    return _error(
+        "S117", "unnamed-after-named", "an argument without a name stands behind one with a name",
+        Label(place, "this one has no name"),
+        Label(named.span, "named from here on"),
+        helps=("move it to the front, or give its name",),
+    )  # fmt: skip
+
+
+def missing_comma(place: Span, after: Span) -> Diagnostic:
+    return _error(
+        "S118", "missing-comma", "a comma is missing between two arguments",
+        Label(after, "expected `,` here"),
+        Label(place, "the next one begins here"),
+    )  # fmt: skip
+
+
+def chained_comparison(place: Span) -> Diagnostic:
+    return _error(
+        "S119", "chained-comparison", "comparisons do not chain",
+        Label(place, "a second comparison"),
+        helps=("write  a < b and b < c",),
+    )  # fmt: skip
+
+
+def step_is_no_call(place: Span) -> Diagnostic:
+    return _error(
+        "S120", "step-is-no-call", "what follows `|>` is a call",
+        Label(place, "not a call"),
+        helps=("for example  |> slice(0%, 80%)",),
+    )  # fmt: skip
+
+
+def unknown_unit(number: str, unit: str, place: Span) -> Diagnostic:
+    helps = did_you_mean(unit, UNITS)
+    helps = tuple(line.replace("`", f"`{number} ", 1) if line else line for line in helps)
+    return _error(
+        "U101", "unknown-unit", f"unknown unit `{unit}`",
+        Label(place, "no unit of this name"),
+        helps=helps or (f"known are {_listed(tuple(UNITS))}",),
+    )  # fmt: skip
+
+
+def two_units(scale: str, unit: str, place: Span) -> Diagnostic:
+    return _error(
+        "U101", "unknown-unit", f"`{scale}` and `{unit}` do not go together",
+        Label(place, "two units"),
+        helps=("a multiplier stands before a count only, as in  4k tokens",),
+    )  # fmt: skip
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+STATEMENTS = {"file": TOP_LEVEL, "stage": IN_STAGE, "objective": (*IN_OBJECTIVE, "loss")}

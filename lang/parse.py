@@ -1,0 +1,245 @@
+"""Text to tree, and never an exception: what cannot be read is reported and stands in the tree as `Unreadable`.
+
+The whole text is parsed first. Only if that fails is it cut, at statements in column 1, and a stage or objective that
+fails again at the statements of its block; each piece is then parsed alone, so that one mistake gives one error and
+everything around it is still checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lark import Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+from ptc.lang import ast, mistakes
+from ptc.lang.build import Builder
+from ptc.lang.comments import Comments
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.grammar import parser
+from ptc.lang.layout import Layout, is_top_level, scan
+from ptc.lang.source import Source, Span
+from ptc.lang.syntax_errors import Stop, explain
+
+DEEPEST_BRACKETS = 64
+MOST_NODES = 10_000
+MOST_WORDS = 60_000
+
+_BODY = {"stage": mistakes.STATEMENTS["stage"], "objective": mistakes.STATEMENTS["objective"]}
+
+
+def parse(source: Source) -> tuple[ast.Program, tuple[Diagnostic, ...]]:
+    """The program in `source` and what is wrong with its text, in the order of the text."""
+    return _Parsing(source).program()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    start: int
+    end: int
+
+
+class _Parsing:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.text = source.text
+        self.layout = scan(self.text)
+        self.comments = Comments(source, self.layout.comments)
+        self.diagnostics: list[Diagnostic] = []
+        self.nodes = 0
+
+    def program(self) -> tuple[ast.Program, tuple[Diagnostic, ...]]:
+        whole = Span(0, len(self.text))
+        too_large = self._too_large()
+        if too_large is not None:
+            return ast.Program(whole, self.source, (ast.Unreadable(whole),)), (too_large,)
+        tree = self._read(_Piece(0, len(self.text)))
+        if isinstance(tree, Stop):
+            statements = [s for piece in self._pieces() for s in self._statement(piece)]
+        else:
+            statements = list(self._build(tree, 0))
+        if self.nodes > MOST_NODES:
+            self.diagnostics.append(mistakes.too_many_parts(self.nodes, MOST_NODES, Span(0, 0)))
+        placed = self._placed(statements)
+        closing = self.comments.within(0, len(self.text) + 1)
+        program = ast.Program(whole, self.source, placed, closing)
+        return program, tuple(sorted(self.diagnostics, key=lambda d: d.span.start if d.span else 0))
+
+    # Limits ----------------------------------------------------------------------------------------------------------
+
+    def _too_large(self) -> Diagnostic | None:
+        deep = next((b for b in self.layout.brackets if b.depth >= DEEPEST_BRACKETS), None)
+        if deep is not None:
+            return mistakes.too_deep(Span(deep.offset, deep.offset + 1))
+        if len(self.text) > MOST_WORDS:
+            words = len(re.findall(r"\w+|[^\w\s]", re.sub(r"#[^\n]*", "", self.text)))
+            if words > MOST_WORDS:
+                return mistakes.too_many_parts(words, MOST_WORDS, Span(0, 0))
+        return None
+
+    # Reading pieces --------------------------------------------------------------------------------------------------
+
+    def _read(self, piece: _Piece, tail: str = "", where: str = "file") -> Tree[Token] | Stop:
+        """The piece as lark's tree, or where lark stopped."""
+        text = self.text[piece.start : piece.end] + tail
+        try:
+            return parser().parse(text)
+        except UnexpectedToken as stopped:
+            assert stopped.interactive_parser is not None
+            accepted = frozenset(stopped.interactive_parser.accepts())
+            token = stopped.token
+            if token.type == "$END":
+                end = piece.start + len(text.rstrip())
+                return Stop(self.source, accepted, "$END", end, end, where, piece.start)
+            assert token.start_pos is not None and token.end_pos is not None
+            start, end = piece.start + token.start_pos, piece.start + token.end_pos
+            return Stop(self.source, accepted, token.type, start, end, where, piece.start)
+        except UnexpectedCharacters as stopped:
+            accepted = frozenset(stopped.allowed or ())
+            start = piece.start + stopped.pos_in_stream
+            return Stop(self.source, accepted, "?", start, start + 1, where, piece.start)
+
+    def _build(self, tree: Tree[Token], base: int) -> tuple[ast.Statement, ...]:
+        builder = Builder(self.source, base, self.comments)
+        statements = builder.statements(tree.children)
+        self.diagnostics += builder.diagnostics
+        self.nodes += builder.nodes
+        return statements
+
+    def _pieces(self) -> list[_Piece]:
+        """The text, cut where statements of the file begin."""
+        balanced = self.layout.balanced
+        cuts = [
+            line.offset
+            for line in self.layout.lines
+            if line.column == 1 and ((line.depth == 0 and line.fresh) or (not balanced and is_top_level(line.word)))
+        ]
+        return _cut(self.text, 0, len(self.text), cuts)
+
+    def _statement(self, piece: _Piece) -> tuple[ast.Statement, ...]:
+        """The statements of a piece; what is wrong in it is reported once, or once per statement of its block."""
+        tree = self._read(piece)
+        if not isinstance(tree, Stop):
+            return self._build(tree, piece.start)
+        layout = scan(self.text, piece.start, piece.end)
+        body = self._body(piece, layout)
+        if body is not None:
+            return (body,)
+        self._report(piece, layout, tree)
+        return (self._unreadable(piece),)
+
+    def _report(self, piece: _Piece, layout: Layout, stop: Stop) -> None:
+        self.diagnostics.append(_unbalanced(self.text, layout, piece.end) or explain(stop))
+
+    def _unreadable(self, piece: _Piece) -> ast.Unreadable:
+        text = self.text[piece.start : piece.end]
+        start = piece.start + len(text) - len(text.lstrip())
+        end = piece.start + len(text.rstrip())
+        return ast.Unreadable(Span(start, max(start, end)), _declared_names(text))
+
+    # A block, statement by statement ---------------------------------------------------------------------------------
+
+    def _body(self, piece: _Piece, layout: Layout) -> ast.Statement | None:
+        """A stage or objective whose head reads, with each statement of its block read alone; None if it has none."""
+        first = next(iter(layout.lines), None)
+        if first is None or first.word not in _BODY:
+            return None
+        opening = next((b for b in layout.brackets if b.char == "{" and b.depth == 0), None)
+        if opening is None:
+            return None
+        head = self._read(_Piece(piece.start, opening.offset + 1), "}")
+        if isinstance(head, Stop):
+            return None
+        inside = opening.offset + 1
+        closing = next((b for b in layout.brackets if b.char == "}" and b.depth == 0), None)
+        end = closing.offset if closing is not None else piece.end
+        if closing is not None and self.text[closing.offset + 1 : piece.end].strip():
+            rest = _Piece(closing.offset + 1, piece.end)
+            tree = self._read(rest)
+            if isinstance(tree, Stop) or tree.children:
+                return None
+        built = self._build(head, piece.start)[0]
+        assert isinstance(built, ast.Stage | ast.Objective)
+        reported = len(self.diagnostics)
+        statements: list[ast.Statement] = []
+        for part in _cut(self.text, inside, end, _starts_within(layout, inside, end)):
+            statements += self._inner(part, first.word)
+        if closing is None and len(self.diagnostics) == reported:
+            fault = _unbalanced(self.text, layout, piece.end)
+            assert fault is not None
+            self.diagnostics.append(fault)
+        span = Span(opening.offset, end + (closing is not None))
+        body = ast.Block(span, tuple(statements), self.comments.before(end))
+        return _with_body(built, body)
+
+    def _inner(self, piece: _Piece, where: str) -> tuple[ast.Statement, ...]:
+        tree = self._read(piece, where=where)
+        if not isinstance(tree, Stop):
+            return self._build(tree, piece.start)
+        self._report(piece, scan(self.text, piece.start, piece.end), tree)
+        return (self._unreadable(piece),)
+
+    # What may stand where --------------------------------------------------------------------------------------------
+
+    def _placed(self, statements: Iterable[ast.Statement]) -> tuple[ast.Statement, ...]:
+        return tuple(statements)
+
+
+def _with_body(statement: ast.Stage | ast.Objective, body: ast.Block) -> ast.Statement:
+    span = Span(statement.span.start, body.span.end)
+    before, trailing = statement.comments, statement.trailing
+    if isinstance(statement, ast.Stage):
+        return ast.Stage(span, statement.name, statement.claims, body, comments=before, trailing=trailing)
+    return ast.Objective(span, statement.name, statement.parameters, body, comments=before, trailing=trailing)
+
+
+def _cut(text: str, start: int, end: int, cuts: list[int]) -> list[_Piece]:
+    """The parts of ``text[start:end]`` between the cuts; one without a word or sign is left out."""
+    edges = [start, *(cut for cut in cuts if start < cut < end), end]
+    pieces = [_Piece(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [piece for piece in pieces if re.sub(r"#[^\n]*", "", text[piece.start : piece.end]).strip()]
+
+
+def _starts_within(layout: Layout, start: int, end: int) -> list[int]:
+    """Where the statements of a block begin: lines at its own depth, or, where its brackets are torn, at its margin."""
+    lines = [line for line in layout.lines if start <= line.offset < end]
+    if layout.balanced:
+        return [line.offset for line in lines if line.depth == 1 and line.fresh]
+    margin = lines[0].column if lines else 0
+    return [line.offset for line in lines if line.column == margin]
+
+
+def _unbalanced(text: str, layout: Layout, end: int) -> Diagnostic | None:
+    """The bracket or string that spoils a piece, if one does."""
+    if layout.unclosed_string is not None:
+        place = layout.unclosed_string
+        quotes = '"""' if text.startswith('"""', place.start) else '"'
+        return mistakes.unclosed_string(Span(place.start, place.start + len(quotes)), quotes)
+    if layout.unclosed is not None:
+        last = len(text[:end].rstrip())
+        return mistakes.unclosed_bracket(
+            layout.unclosed.char, Span(layout.unclosed.offset, layout.unclosed.offset + 1), Span(last, last)
+        )
+    if layout.stray is not None:
+        return mistakes.stray_bracket(layout.stray.char, Span(layout.stray.offset, layout.stray.offset + 1))
+    return None
+
+
+_NAMING = re.compile(
+    r"\s*(?:(?:param|source|model|eval|let|stage|objective|train|freeze|track|recipe)\s+(?P<name>[^\W\d]\w*)"
+    r"|[^\W\d]\w*\s+(?P<other>[^\W\d]\w*)\s*=|from\s[^#\n]*\bimport\s(?P<imported>[^#\n]*))"
+)
+
+
+def _declared_names(text: str) -> tuple[str, ...]:
+    """The names that a statement which does not read would have declared."""
+    code = re.sub(r"#[^\n]*", "", text)
+    match = _NAMING.match(code)
+    if match is None:
+        return ()
+    if match["imported"] is not None:
+        return tuple(re.findall(r"[^\W\d]\w*", match["imported"]))
+    return (match["name"] or match["other"],)
+
