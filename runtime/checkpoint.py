@@ -1,0 +1,149 @@
+"""The state of an unfinished training stage, as safetensors and JSON: a run resumed from it ends bit for bit alike."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import accelerate  # type: ignore[import-untyped]
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from ptc.compiler.graph import Json
+from ptc.runtime.artifacts import Partial
+from ptc.runtime.optimizer import load_optimizer_tensors, optimizer_tensors
+
+PREFIX = "step-"
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What bit-for-bit equality of a resumed run depends on besides the program."""
+
+    python: str
+    numpy: str
+    torch: str
+    transformers: str
+    accelerate: str
+    device: str
+    threads: int
+    world_size: int
+    precision: str
+    micro_batch: int | None
+
+
+def environment_here(device: torch.device, world_size: int, precision: str, micro_batch: int | None) -> Environment:
+    """The environment of this process."""
+    return Environment(
+        python=platform.python_version(),
+        numpy=np.__version__,
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        accelerate=accelerate.__version__,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}",
+        threads=torch.get_num_threads(),
+        world_size=world_size,
+        precision=precision,
+        micro_batch=micro_batch,
+    )
+
+
+@dataclass(frozen=True)
+class Counters:
+    """How far a stage is."""
+
+    step: int
+    """Optimizer steps done."""
+    tokens: int
+    """Tokens trained on so far, prompts included."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A trained model with its optimizer."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+def save(partial: Partial, counters: Counters, learners: Mapping[str, Learner], environment: Environment) -> None:
+    """Seals ``step-<number>`` and forgets all but the newest two."""
+
+    def fill(folder: Path) -> None:
+        for name, learner in learners.items():
+            save_file(weights(learner.model), folder / f"{name}.weights.safetensors")
+            save_file(optimizer_tensors(learner.model, learner.optimizer), folder / f"{name}.optimizer.safetensors")
+        save_file(_torch_random_state(), folder / "random.safetensors")
+        state = {**asdict(counters), "environment": asdict(environment), "random": _random_state()}
+        (folder / "state.json").write_text(json.dumps(state))
+
+    partial.write(f"{PREFIX}{counters.step:08d}", fill)
+    for name in _steps(partial)[:-KEPT]:
+        partial.forget(name)
+
+
+def load(partial: Partial, learners: Mapping[str, Learner]) -> tuple[Counters, Environment] | None:
+    """Brings learners and random state to the newest checkpoint, and says how far and from where that is; None without."""
+    names = _steps(partial)
+    if not names:
+        return None
+    folder = partial.read(names[-1])
+    state = json.loads((folder / "state.json").read_text())
+    for name, learner in learners.items():
+        load_weights(learner.model, load_file(folder / f"{name}.weights.safetensors"))
+        tensors = load_file(folder / f"{name}.optimizer.safetensors")
+        load_optimizer_tensors(learner.model, learner.optimizer, tensors)
+    _restore_random_state(state["random"], load_file(folder / "random.safetensors"))
+    return Counters(state["step"], state["tokens"]), Environment(**state["environment"])
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and persistent buffers, tied ones under their first name only, as copies."""
+    named: dict[int, tuple[str, torch.Tensor]] = {}
+    for name, tensor in model.state_dict().items():
+        named.setdefault(tensor.data_ptr(), (name, tensor))
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.values()}
+
+
+def load_weights(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """The inverse of `weights`, in place."""
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+
+def _steps(partial: Partial) -> list[str]:
+    return sorted(name for name in partial.names() if name.startswith(PREFIX))
+
+
+def _random_state() -> Json:
+    version, internal, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, cached],
+    }
+
+
+def _torch_random_state() -> dict[str, torch.Tensor]:
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), **{f"cuda:{index}": state for index, state in enumerate(devices)}}
+
+
+def _restore_random_state(state: Json, tensors: Mapping[str, torch.Tensor]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(tensors["cpu"])
+    devices = [tensors[name] for name in sorted(tensors) if name.startswith("cuda:")]
+    if devices and len(devices) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(devices)
