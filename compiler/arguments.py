@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.names import NAMES
+from ptc.compiler.names import known_elsewhere
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import did_you_mean
@@ -103,14 +103,15 @@ def _bind_named(binding: _Binding, argument: ast.Argument, name: ast.Name, findi
         _unknown(binding.signature, argument, name, findings)
 
 
-def trl_name(name: str) -> str | None:
-    """What the argument that TRL calls `name` is called here."""
-    return next((row.ours for row in NAMES if row.trl == name and row.ours != name), None)
+def trl_name(name: str, where: str) -> str | None:
+    """What the argument that TRL calls `name` is called here, in `where` if it is known there."""
+    row = known_elsewhere(name, where)
+    return None if row is None else row.ours
 
 
 def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findings: Findings) -> None:
     known = [parameter.name for parameter in signature.parameters]
-    ours = trl_name(name.id)
+    ours = trl_name(name.id, signature.name)
     guess = did_you_mean(name.id, known)
     helps, notes = [], []
     if ours is not None:

@@ -178,7 +178,7 @@ def defaults(where: Place) -> dict[str, Value]:
     return {row.ours: row.default for row in rows(where) if not row.required}
 
 
-def known_elsewhere(word: str, where: Place | None = None) -> Name | None:
+def known_elsewhere(word: str, where: str | None = None) -> Name | None:
     """The row that a user means who writes TRL's `word`: of the place at hand if it has one, else of any."""
     candidates = [row for row in NAMES if word in row.trl and row.ours != word]
     here = [row for row in candidates if row.where == where]
@@ -196,7 +196,7 @@ _HOLDERS: dict[Place, str] = {
 }
 
 
-def hint(word: str, where: Place | None = None) -> str | None:
+def hint(word: str, where: str | None = None) -> str | None:
     """``TRL's `epsilon_high` is `clip_high` here``, or nothing where `word` is no name of TRL's."""
     row = known_elsewhere(word, where)
     if row is None:

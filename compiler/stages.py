@@ -160,7 +160,7 @@ class Stages:
         draft.settings[name.id] = statement
 
     def _unknown_setting(self, name: ast.Name) -> None:
-        ours = trl_name(name.id)
+        ours = trl_name(name.id, "stage")
         guess = did_you_mean(name.id, SETTINGS)
         title = f"TRL's `{name.id}` is `{ours}` here" if ours else f"a stage has no setting `{name.id}`"
         helps = [f"did you mean `{guess}`?"] if guess and not ours else []
