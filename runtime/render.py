@@ -89,8 +89,11 @@ def fit_length(
     max_length: int,
     too_long: Literal["error", "drop"] = "error",
 ) -> Fitted:
-    """Which pairs are at most `max_length` tokens long together. Nothing is ever cut in the middle: a cut row would lose
-    its header or its end-of-sequence token. With ``"error"`` a longer row raises `InputWrong`."""
+    """Which pairs are at most `max_length` tokens long together.
+
+    No row is ever cut: it would lose its header or its end-of-sequence token. With ``"error"`` a longer row raises
+    `InputWrong`.
+    """
     lengths = [len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True)]
     kept = tuple(index for index, length in enumerate(lengths) if length <= max_length)
     fitted = Fitted(kept=kept, dropped=len(lengths) - len(kept), longest=max(lengths, default=0))
@@ -157,8 +160,8 @@ def _rest(
     rest = _encode(tokenizer, [whole_text[len(prompt_text) :]])[0]
     if tokenizer.decode(prompt + rest) != tokenizer.decode(whole):
         raise InputWrong(
-            f"the tokenizer joins the end of the rendered prompt {_excerpt(prompt_text)} with the response's beginning: "
-            "let the template's header for the assistant end in a special token"
+            f"the tokenizer joins the end of the rendered prompt {_excerpt(prompt_text)} with the response's "
+            "beginning: let the template's header for the assistant end in a special token"
         )
     return rest
 

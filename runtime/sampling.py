@@ -7,13 +7,14 @@ rounding of logits.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ptc.compiler.graph import digest
 from ptc.runtime.engines.protocol import Sampling
 
 _COLUMNS = 64
@@ -21,8 +22,8 @@ _COLUMNS = 64
 
 
 def seed_of(seed: int, *parts: int | str) -> int:
-    """A seed of 63 bits for one purpose: the beginning of the SHA-256 of `seed` and the parts as canonical JSON."""
-    return int(digest([seed, *parts])[:16], 16) >> 1
+    """A seed of 63 bits for one purpose: the beginning of the SHA-256 of `seed` and the parts as a JSON list."""
+    return int.from_bytes(hashlib.sha256(json.dumps([seed, *parts]).encode()).digest()[:8], "big") >> 1
 
 
 class Uniforms:

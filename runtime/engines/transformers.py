@@ -60,7 +60,7 @@ class TransformersEngine:
         return self._version
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
-        """See `Engine.generate`. Raises `InputWrong` if a prompt and its completion do not fit into the model's context."""
+        """See `Engine.generate`. Raises `InputWrong` if prompt and completion do not fit into the model's context."""
         rows = [
             _Row(tuple(request.prompt_tokens), seed, index, attempt)
             for index, request in enumerate(requests)
@@ -118,15 +118,15 @@ class TransformersEngine:
     def _refuse_overlong(self, prompt_tokens: int, max_tokens: int) -> None:
         if prompt_tokens + max_tokens > self._context:
             raise InputWrong(
-                f"a prompt of {prompt_tokens} tokens and max_tokens = {max_tokens} do not fit into the model's context of "
-                f"{self._context} tokens: lower max_tokens, or keep shorter prompts"
+                f"a prompt of {prompt_tokens} tokens and max_tokens = {max_tokens} do not fit into the model's "
+                f"context of {self._context} tokens: lower max_tokens, or keep shorter prompts"
             )
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """Without gradients and dropout; a trainer finds its module in the mode it left it in."""
         training = self._module.training
-        self._module.eval()
+        self._module.train(False)
         try:
             with torch.inference_mode():
                 yield
@@ -191,7 +191,7 @@ class TransformersEngine:
         return output.logits[:, -1]  # type: ignore[no-any-return]
 
     def _forced(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-        """Log-probabilities of the responses; rows end together, so that only the longest response's logits are made."""
+        """Log-probabilities of the responses. Rows end together: logits are made only where responses are."""
         longest = max(len(response) for _, response in pairs)
         tokens, real = self._left_padded([(*prompt, *response) for prompt, response in pairs])
         output = self._module(

@@ -1,12 +1,13 @@
 """The node kind `sample`: completions of fixed weights, as rows.
 
-Prompts are sampled in chunks of 256, each sealed in `context.partial` when done: a node that was killed goes on with the
-first missing chunk. Seeds do not depend on the chunks.
+Prompts are sampled in chunks of 256, each sealed in `context.partial` when done: a node that was killed goes on with
+the first missing chunk. Seeds do not depend on the chunks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,10 +51,14 @@ def _sample_chunks(node: Node, model: Path, rows: pa.Table, starts: Sequence[int
                 rollouts += sample(engine, tokenizer, prompts[some], sampling, seeds[some])
                 context.heartbeat(Progress(some.stop, len(prompts), "prompts", metrics_of(rollouts)))
             chunk = rows_of(rows.slice(start, end - start), rollouts, first_group=start)
-            context.partial.write(_chunk_name(start), lambda folder, chunk=chunk: write_table(chunk, folder / ROWS_FILE))
+            context.partial.write(_chunk_name(start), partial(_write_chunk, chunk))
             context.log({"prompts": end, **metrics_of(rollouts)})
     finally:
         engine.close()
+
+
+def _write_chunk(chunk: pa.Table, folder: Path) -> None:
+    write_table(chunk, folder / ROWS_FILE)
 
 
 def metrics_of(rollouts: Sequence[Rollout]) -> dict[str, float]:

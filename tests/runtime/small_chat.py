@@ -1,4 +1,4 @@
-"""A character tokenizer with a chat template, and a random Qwen3 model of a few thousand parameters, for engine tests."""
+"""A character tokenizer with a chat template, and a small random Qwen3 model, for engine tests."""
 
 from __future__ import annotations
 
