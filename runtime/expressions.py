@@ -20,7 +20,7 @@ Values = list[Any]
 
 
 def evaluate(expression: Json, rows: pa.Table) -> Values:
-    """The expression's value for each row. Raises `InputWrong` naming the operation and the first row that it cannot take."""
+    """The expression's value for each row. Raises `InputWrong` naming the operation and the row that it cannot take."""
     op = expression["op"]
     if op == "column":
         return column(rows, expression["name"])
@@ -53,7 +53,7 @@ def _pointwise(op: str, function: Callable[..., Any], arguments: list[Values]) -
 
 def _after(text: str, marker: str) -> str | None:
     """What follows the last `marker`; null where there is none."""
-    before, found, rest = text.rpartition(marker)
+    _before, found, rest = text.rpartition(marker)
     return rest if found else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ptc.stdlib.gym import decode_entry
@@ -58,6 +59,9 @@ Verdict = Pass | Fail | Error | Timeout | Refused
 Verifier = Callable[..., Verdict]
 """Takes a row's `response` and the columns of its signature by name, and its options."""
 
+Answer = str | int | float | None
+"""A gold answer as data files have it."""
+
 PASS = Pass()
 WRONG = Fail()
 UNREADABLE = Fail(parsed=False)
@@ -70,12 +74,19 @@ def reward_of(verdict: Verdict) -> float | None:
     return 0.0 if isinstance(verdict, Fail) else None
 
 
-def exact(response: str, answer: str | None) -> Verdict:
+def spelled(answer: str | int | float) -> str:
+    """A gold answer as text: a JSON file may have numbers for answers."""
+    if isinstance(answer, str):
+        return answer
+    return str(int(answer)) if float(answer).is_integer() else str(answer)
+
+
+def exact(response: str, answer: Answer) -> Verdict:
     """The response is the answer, up to blanks around both."""
     if answer is None:
         return Refused("the row has no answer")
     given = response.strip()
-    if given == answer.strip():
+    if given == spelled(answer).strip():
         return PASS
     return WRONG if given else UNREADABLE
 
@@ -98,7 +109,7 @@ def _dataset(task: str) -> ProceduralDataset:
     return reasoning_gym.create_dataset(task, size=1, seed=0)
 
 
-def math(response: str, answer: str | None) -> Verdict:
+def math(response: str, answer: Answer) -> Verdict:
     """The response's final answer equals the gold one as a number or formula (math-verify).
 
     The final answer is what follows the last ``####``, else the last ``\\boxed{…}``, else the last expression in the
@@ -106,7 +117,7 @@ def math(response: str, answer: str | None) -> Verdict:
     """
     from math_verify import parse, verify
 
-    gold = parse(final_answer(answer or ""), parsing_timeout=None)
+    gold = parse(final_answer("" if answer is None else spelled(answer)), parsing_timeout=None)
     if not gold:
         return Refused("the gold answer cannot be parsed")
     given = parse(final_answer(response), parsing_timeout=None)
@@ -117,7 +128,7 @@ def math(response: str, answer: str | None) -> Verdict:
 
 def final_answer(text: str) -> str:
     """The part of a solution that states its answer, marked up so that math-verify reads all of it."""
-    before, marker, after = text.rpartition("####")
+    _before, marker, after = text.rpartition("####")
     if marker:
         lines = after.strip().splitlines()
         return f"${lines[0].strip().replace('$', '')}$" if lines else ""
@@ -127,7 +138,7 @@ def final_answer(text: str) -> str:
 
 def _last_boxed(text: str) -> str | None:
     """What stands in the braces of the last ``\\boxed{`` that is closed."""
-    before, marker, after = text.rpartition("\\boxed{")
+    _before, marker, after = text.rpartition("\\boxed{")
     if not marker:
         return None
     depth = 1
@@ -140,16 +151,23 @@ def _last_boxed(text: str) -> str | None:
 
 def gold_response(name: str, row: Mapping[str, Any]) -> str | None:
     """A response that verifier `name` must find right: the gold answer of the row, None if it has none."""
-    gold: str | None = decode_entry(row["entry"])[1]["answer"] if name == "gym_scorer" else row["answer"]
-    return gold
+    gold: Answer = decode_entry(row["entry"])[1]["answer"] if name == "gym_scorer" else row["answer"]
+    return None if gold is None else spelled(gold)
 
 
 def corrupted(gold: str) -> str:
-    """A response that is wrong: the last digit of the gold answer raised by one, or a letter added where there is none."""
+    """A wrong response: the last digit of the gold answer raised by one, or a letter added where there is none."""
     for index in range(len(gold) - 1, -1, -1):
         if gold[index] in "0123456789":
             return gold[:index] + str((int(gold[index]) + 1) % 10) + gold[index + 1 :]
     return gold + "x"
+
+
+def prepare(name: str) -> None:
+    """Imports what verifier `name` needs, so that its first row is not charged for it."""
+    package = VERIFIERS[name].package
+    if package is not None:
+        import_module(package.replace("-", "_"))
 
 
 IMPLEMENTATIONS: Mapping[str, Verifier] = {"exact": exact, "math": math, "gym_scorer": gym_scorer}

@@ -27,7 +27,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "new_model": ("models", "new_model"),
     "local_model": ("models", "local_model"),
     "hub_model": ("models", "hub_model"),
-    "sample": ("sample", "sample"),
+    "sample": ("sample", "sample_node"),
     "score": ("score", "score"),
     "train": ("train", "train"),
     "pass_rate": ("evals", "pass_rate"),

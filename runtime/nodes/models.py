@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
-from ptc.runtime.checkpoints import TAKEN, complete_generation_config, copy_files, scan
+from ptc.runtime.model_folders import TAKEN, complete_generation_config, copy_files, scan
 from ptc.runtime.hub import hub_refusal
 from ptc.runtime.nodes.tokenizers import TOKENIZER_FILES
 
