@@ -1,0 +1,7 @@
+"""`python -m ptc` is `ptc`."""
+
+import sys
+
+from ptc.cli import main
+
+sys.exit(main())

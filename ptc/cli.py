@@ -1,0 +1,218 @@
+"""The command line. Nothing heavy is imported before the command is known: `ptc check` must feel immediate."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from ptc.running import Request
+
+EPILOG = """\
+exit codes: 0 ok, 1 the run failed, 2 the program or the command line is wrong, 3 plan drift, 4 a gate or invariant
+failed, 5 interrupted and resumable, 6 resources missing, 130 Ctrl-C (resumable)"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line with a guess, and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}\n{self.format_usage().rstrip()}", file=sys.stderr)
+        raise SystemExit(2)
+
+    def parse_all(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parses; says of an unknown option what was probably meant."""
+        found, unknown = self.parse_known_args(arguments)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            word = next((word for word in unknown if word.startswith("-")), None)
+            if word is None:
+                self.error(f"too many arguments: {' '.join(unknown)}")
+            self.error(f"there is no option `{word}`{_guess(word.split('=')[0], options)}")
+        return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except SystemExit as leaving:  # argparse's way to return
+        return leaving.code if isinstance(leaving.code, int) else 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `ptc … | head`: nobody reads on, and the interpreter must not try to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        _help(file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"ptc {version('ptc')}")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        what = "option" if name.startswith("-") else "command"
+        print(f"ptc: there is no {what} `{name}`{_guess(name, COMMANDS)}; see `ptc --help`", file=sys.stderr)
+        return 2
+    command = COMMANDS[name]
+    parser = Parser(prog=f"ptc {name}", description=command.__doc__, epilog=EPILOG, allow_abbrev=False)
+    return command(parser, words[1:])
+
+
+def _help(file: TextIO) -> None:
+    print("usage: ptc COMMAND …\n", file=file)
+    for name, command in COMMANDS.items():
+        print(f"  {name:<9}{(command.__doc__ or '').splitlines()[0]}", file=file)
+    print(f"\n`ptc COMMAND --help` has the options.\n{EPILOG}", file=file)
+
+
+def _guess(word: str, known: Sequence[str] | dict[str, Command]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f": did you mean `{close[0]}`?" if close else ""
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+def check(parser: Parser, words: Sequence[str]) -> int:
+    """Says what is wrong with programs, and where. Runs nothing, loads nothing."""
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--types", action="store_true", help="print the inferred type of each source")
+    parser.add_argument("--data", action="store_true", help="read headers of datasets and models, to know their columns")
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    _set(parser)
+    _json(parser)
+    found = parser.parse_all(words)
+    settings = _settings(parser, found.set)
+    from ptc import checking
+
+    return checking.check(found.files, settings, found.types, found.data, found.strict, found.json)
+
+
+def fmt(parser: Parser, words: Sequence[str]) -> int:
+    """Lays programs out. Changes no meaning and loses no comment."""
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 2 if something would change")
+    found = parser.parse_all(words)
+    from ptc import checking
+
+    return checking.fmt(found.files, found.check)
+
+
+def explain(parser: Parser, words: Sequence[str]) -> int:
+    """Prints the page of an error code, or the list of all codes."""
+    parser.add_argument("code", nargs="?", metavar="CODE", help="such as P201 or its name")
+    found = parser.parse_all(words)
+    from ptc import checking
+
+    return checking.explain(found.code)
+
+
+def plan(parser: Parser, words: Sequence[str]) -> int:
+    """Says what a run would do, what it would reuse, and why."""
+    _program(parser)
+    parser.add_argument("--emit", choices=("ast", "core", "graph", "plan"), default="plan", help="what to print")
+    _json(parser)
+    found = parser.parse_all(words)
+    from ptc import running
+
+    return running.plan(_request(parser, found), found.emit, found.json)
+
+
+def run(parser: Parser, words: Sequence[str]) -> int:
+    """Runs a program, or goes on where it was interrupted."""
+    _program(parser)
+    parser.add_argument("--to", metavar="NODE", help="only this node and what it needs")
+    parser.add_argument("--dry", action="store_true", help="plan only")
+    parser.add_argument("--no-wait", action="store_true", help="leave if another run computes the same node")
+    found = parser.parse_all(words)
+    from ptc import running
+
+    if found.dry:
+        return running.plan(_request(parser, found), "plan", json=False)
+    return running.run(_request(parser, found), wait=not found.no_wait)
+
+
+def graph(parser: Parser, words: Sequence[str]) -> int:
+    """Draws the graph of a program."""
+    _program(parser)
+    parser.add_argument("--format", choices=("mermaid", "dot", "json"), default="mermaid")
+    found = parser.parse_all(words)
+    from ptc import running
+
+    return running.graph(_request(parser, found), found.format)
+
+
+def runs(parser: Parser, words: Sequence[str]) -> int:
+    """Lists the runs of a store."""
+    parser.add_argument("--profile", metavar="FILE", help="the profile that names the store")
+    parser.add_argument("--store", metavar="FOLDER", help="the store, if not the profile's")
+    _json(parser)
+    found = parser.parse_all(words)
+    from ptc import running
+
+    return running.runs(found.profile, found.store, found.json)
+
+
+Command = Callable[[Parser, Sequence[str]], int]
+
+COMMANDS: dict[str, Command] = {
+    "check": check,
+    "fmt": fmt,
+    "explain": explain,
+    "plan": plan,
+    "run": run,
+    "graph": graph,
+    "runs": runs,
+}
+
+
+# Options that several commands have ----------------------------------------------------------------------------------
+
+
+def _program(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--profile", metavar="FILE", help="where and how it runs; without one, what the machine has")
+    parser.add_argument("--store", metavar="FOLDER", help="the store, if not the profile's")
+    _set(parser)
+
+
+def _set(parser: Parser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="the value of a `param`")
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def _settings(parser: Parser, pairs: Sequence[str]) -> dict[str, str]:
+    """``beta=0.2`` as a pair; the checker knows the types."""
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            parser.error(f"--set takes NAME=VALUE, not `{pair}`")
+        if name in settings:
+            parser.error(f"--set gives `{name}` twice")
+        settings[name] = value
+    return settings
+
+
+def _request(parser: Parser, found: argparse.Namespace) -> Request:
+    from ptc.running import Request
+
+    settings = _settings(parser, found.set)
+    return Request(found.file, settings, found.profile, found.store, getattr(found, "to", None))
