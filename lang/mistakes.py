@@ -56,7 +56,7 @@ def stray_bracket(char: str, place: Span) -> Diagnostic:
 
 def unknown_statement(word: str, place: Span, known: tuple[str, ...], setting: bool) -> Diagnostic:
     near = closest(word, known)
-    helps = (f"did you mean `{near}`?",) if near else (f"statements here begin with {_listed(known)}",)
+    helps: tuple[str, ...] = (f"did you mean `{near}`?",) if near else (f"statements here begin with {_listed(known)}",)
     if setting and near is None:
         helps = (f"a setting is written  {word} = …", *helps)
     return _error("S105", "unknown-statement", f"no statement begins with `{word}`", Label(place, "this word"), helps=helps)

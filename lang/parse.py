@@ -8,7 +8,6 @@ everything around it is still checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lark import Token, Tree
@@ -20,6 +19,7 @@ from ptc.lang.comments import Comments
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.grammar import parser
 from ptc.lang.layout import Layout, is_top_level, scan
+from ptc.lang.placement import place
 from ptc.lang.source import Source, Span
 from ptc.lang.syntax_errors import Stop, explain
 
@@ -62,7 +62,8 @@ class _Parsing:
             statements = list(self._build(tree, 0))
         if self.nodes > MOST_NODES:
             self.diagnostics.append(mistakes.too_many_parts(self.nodes, MOST_NODES, Span(0, 0)))
-        placed = self._placed(statements)
+        placed, misplaced = place(statements)
+        self.diagnostics += misplaced
         closing = self.comments.within(0, len(self.text) + 1)
         program = ast.Program(whole, self.source, placed, closing)
         return program, tuple(sorted(self.diagnostics, key=lambda d: d.span.start if d.span else 0))
@@ -88,7 +89,7 @@ class _Parsing:
             return parser().parse(text)
         except UnexpectedToken as stopped:
             assert stopped.interactive_parser is not None
-            accepted = frozenset(stopped.interactive_parser.accepts())
+            accepted = frozenset[str](stopped.interactive_parser.accepts())  # type: ignore[no-untyped-call]
             token = stopped.token
             if token.type == "$END":
                 end = piece.start + len(text.rstrip())
@@ -97,6 +98,7 @@ class _Parsing:
             start, end = piece.start + token.start_pos, piece.start + token.end_pos
             return Stop(self.source, accepted, token.type, start, end, where, piece.start)
         except UnexpectedCharacters as stopped:
+            assert stopped.pos_in_stream is not None
             accepted = frozenset(stopped.allowed or ())
             start = piece.start + stopped.pos_in_stream
             return Stop(self.source, accepted, "?", start, start + 1, where, piece.start)
@@ -180,11 +182,6 @@ class _Parsing:
             return self._build(tree, piece.start)
         self._report(piece, scan(self.text, piece.start, piece.end), tree)
         return (self._unreadable(piece),)
-
-    # What may stand where --------------------------------------------------------------------------------------------
-
-    def _placed(self, statements: Iterable[ast.Statement]) -> tuple[ast.Statement, ...]:
-        return tuple(statements)
 
 
 def _with_body(statement: ast.Stage | ast.Objective, body: ast.Block) -> ast.Statement:

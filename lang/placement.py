@@ -1,0 +1,100 @@
+"""What may stand where. The grammar reads every statement everywhere, so that a wrong place is one clear sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ptc.lang import ast, mistakes
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.source import Span
+
+THIS_EDITION = 2026
+
+_PLACES: dict[type[ast.Statement], tuple[str, ...]] = {
+    ast.Edition: ("file",),
+    ast.Import: ("file",),
+    ast.Param: ("file",),
+    ast.Define: ("file", "stage", "objective"),
+    ast.Stage: ("file",),
+    ast.Objective: ("file",),
+    ast.Protect: ("file",),
+    ast.Report: ("file",),
+    ast.Export: ("file",),
+    ast.Allow: ("file", "stage"),
+    ast.Role: ("stage",),
+    ast.Minimize: ("stage",),
+    ast.Setting: ("stage",),
+    ast.Gate: ("stage",),
+    ast.Watch: ("stage",),
+    ast.Loss: ("objective",),
+    ast.Where: ("objective",),
+}
+_HERE = {"file": "at the top level of a file", "stage": "inside a stage", "objective": "inside an objective"}
+_THERE = {"file": "to the top level", "stage": "inside a stage", "objective": "inside an objective"}
+
+
+def place(statements: Iterable[ast.Statement]) -> tuple[tuple[ast.Statement, ...], tuple[Diagnostic, ...]]:
+    """The statements of a file, with those in a wrong place made `Unreadable`, and what is wrong with their places."""
+    placing = _Placing()
+    return placing.all(statements, "file"), tuple(placing.diagnostics)
+
+
+class _Placing:
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    def all(self, statements: Iterable[ast.Statement], where: str) -> tuple[ast.Statement, ...]:
+        placed = tuple(self._one(statement, where, first=number == 0) for number, statement in enumerate(statements))
+        settings: dict[tuple[str, str | None], ast.Name] = {}
+        for statement in placed:
+            if isinstance(statement, ast.Setting):
+                key = (statement.name.id, statement.target and statement.target.id)
+                if key in settings:
+                    self.diagnostics.append(mistakes.given_twice("setting", statement.name, settings[key]))
+                settings.setdefault(key, statement.name)
+        return placed
+
+    def _one(self, statement: ast.Statement, where: str, first: bool) -> ast.Statement:
+        if isinstance(statement, ast.Unreadable):
+            return statement
+        word = _first_word(statement)
+        places = _PLACES[type(statement)]
+        if isinstance(statement, ast.Define) and where == "objective" and statement.keyword != "let":
+            places = ("file", "stage")
+        if where not in places:
+            return self._misplaced(statement, word, _HERE[where], " or ".join(_THERE[p] for p in places))
+        if isinstance(statement, ast.Edition):
+            if not first:
+                return self._misplaced(statement, word, "behind other statements", "on the first line")
+            if statement.year.value != THIS_EDITION:
+                self.diagnostics.append(mistakes.unknown_edition(statement.year.text, statement.year.span))
+        if isinstance(statement, ast.Stage | ast.Objective):
+            inside = "stage" if isinstance(statement, ast.Stage) else "objective"
+            body = replace(statement.body, statements=self.all(statement.body.statements, inside))
+            return replace(statement, body=body)
+        return statement
+
+    def _misplaced(self, statement: ast.Statement, word: str, where: str, belongs: str) -> ast.Statement:
+        at = Span(statement.span.start, statement.span.start + len(word))
+        self.diagnostics.append(mistakes.misplaced_statement(word, at, where, belongs))
+        name = getattr(statement, "name", None)
+        names = (name.id,) if isinstance(name, ast.Name) else ()
+        return ast.Unreadable(statement.span, names, comments=statement.comments, trailing=statement.trailing)
+
+
+def _first_word(statement: ast.Statement) -> str:
+    """The word that opens a statement, as the user wrote it."""
+    match statement:
+        case ast.Define():
+            return statement.keyword
+        case ast.Role():
+            return statement.verb.id
+        case ast.Gate():
+            return statement.keyword.id
+        case ast.Setting():
+            return statement.name.id
+        case ast.Import():
+            return "from"
+        case _:
+            return type(statement).__name__.lower()
