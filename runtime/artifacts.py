@@ -81,5 +81,5 @@ class Context:
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]
 """Fills the folder with the artifact's files. Yields the same wherever it is interrupted: what is sealed in `partial`
-is not done again. A `path` in the settings of a source is absolute by then; an export's is not its concern: the executor
+is not done again. A `path` in a source's settings is absolute by then; an export's is not its concern: the executor
 copies the artifact there."""

@@ -126,7 +126,8 @@ def execute(
     """Runs what the store does not have. Relative paths of files and exports start at `base`.
 
     Exit codes: 0 done, 1 a bug (trace in the run's folder), 2 unusable input, 3 drift, 4 a gate or invariant, 5 or 130
-    interrupted and resumable, 6 a resource is missing.
+    interrupted and resumable, 6 a resource is missing. Raises `ResourceMissing` only if not even the run's folder can
+    be made, and `JournalDamaged` if the journal of the run to continue is damaged.
     """
     stop = stop or Stop()
     with stop.listening(), open_run(store, label, _program(graph)) as folder, _logging(folder):
@@ -213,6 +214,7 @@ class _Run:
                 artifact = self.store.lookup(key)  # another run may have made it while this one waited
                 if artifact is None:
                     return self._compute(meaning, node, inputs, document, content)
+        self.store.forget_partial(key)  # a run that was killed right after publishing left them
         self.reused.append(meaning)
         self._journal("REUSED", {"key": key, "artifact": artifact.digest}, durable=False)
         self.folder.say(f"{name(node)}: reused {artifact.digest[:12]}")
@@ -298,13 +300,13 @@ class _Run:
             raise InvariantBroken(f"{node.settings['path']} changed while it was read; run again")
 
     def _heartbeat(self, node: Node) -> Callable[[Progress], None]:
-        done = -1
+        latest: tuple[int, str] | None = None
 
         def heartbeat(progress: Progress) -> None:
-            nonlocal done
+            nonlocal latest
             self.stop.check()
-            if progress.done != done:
-                done = progress.done
+            if latest != (progress.done, progress.unit):
+                latest = (progress.done, progress.unit)
                 data: dict[str, Json] = {"done": progress.done, "total": progress.total, "unit": progress.unit}
                 self._journal("PROGRESS", data, durable=False)
             self.listener.progress(node, progress)
@@ -322,8 +324,9 @@ class _Run:
     def _export(self, meaning: str, node: Node) -> None:
         """Puts a copy where the program says, on every run: the user may have deleted it."""
         target = self.base / str(node.settings["path"])
-        if place(self.artifacts[meaning], target, self.store.disk):
-            self.folder.say(f"{name(node)}: copied to {target}")
+        with self._alone(node, f"export-{digest(str(target.resolve()))}"):
+            if place(self.artifacts[meaning], target, self.store.disk):
+                self.folder.say(f"{name(node)}: copied to {target}")
         self.exports[meaning] = target
 
     # What is told to whom

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 from ptc.runtime.artifacts import Artifact, InputWrong
@@ -14,17 +13,20 @@ from ptc.runtime.store import MANIFEST
 def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
     """Makes `target` a copy of the artifact's folder, with its manifest; False if it is one already.
 
-    An earlier export is replaced. `InputWrong` if something else stands there: that is not ours to delete.
+    An earlier export is replaced. `InputWrong` if something else stands there: that is not ours to delete. The caller
+    holds a lock for `target`.
     """
+    for rest in target.parent.glob(f".{target.name}-ptc-*"):  # of a run that was killed here
+        disk.remove(rest)
     if _is_copy(artifact, target):
         return False
     if target.exists() and not _is_export(target):
         raise InputWrong(f"{target} is there already and is no export of ptc: move it away, or export elsewhere")
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    fresh = target.with_name(f".{target.name}-ptc-new")
     disk.copy(artifact.path, fresh)
     if target.exists():
-        old = target.with_name(f".{target.name}-old-{uuid.uuid4().hex[:8]}")
+        old = target.with_name(f".{target.name}-ptc-old")
         disk.rename(target, old)
         disk.rename(fresh, target)
         disk.remove(old)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ptc.compiler.graph import Json
+from ptc.runtime.fsio import disk_full, is_disk_full
 from ptc.runtime.journal import Event, Journal, JournalDamaged, first_event, read
 from ptc.runtime.store import Locked, Store
 
@@ -93,7 +94,13 @@ def open_run(store: Store, label: str, program: str) -> Iterator[RunFolder]:
         if folder is None or not _claim(stack, store, folder):
             folder = store.runs_folder() / f"{datetime.now():%Y%m%d-%H%M%S}-{_word(label)}-{os.urandom(2).hex()}"
             stack.enter_context(store.lock(f"run-{folder.name}", timeout=1.0))
-        yield stack.enter_context(closing(RunFolder(store, folder, label, program)))
+        try:
+            run = RunFolder(store, folder, label, program)
+        except OSError as error:
+            if is_disk_full(error):
+                raise disk_full(store.root) from error
+            raise
+        yield stack.enter_context(closing(run))
 
 
 def runs(store: Store) -> list[RunSummary]:

@@ -1,0 +1,178 @@
+"""Runs a command in a process of its own, kills it at a chosen moment, and counts what that cost.
+
+Everything is read from the journals in the store: nothing has to be told to the program under test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptc.runtime.journal import Event, read
+from ptc.runtime.store import Store
+
+Happened = Callable[[Event], bool]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is run: arguments, environment on top of this process's, folder, and how long it may take, in seconds."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    deadline: float = 600.0
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.arguments,
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code (negative: the signal), and what it printed."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """`delay` seconds after the `nth` event, counted from the start of the process, for which `happened` holds."""
+
+    happened: Happened
+    nth: int = 1
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What all runs in a store did together."""
+
+    attempts: Mapping[str, int]
+    """Key to how often its node was begun."""
+    reruns_of_finished: int
+    """Nodes begun although their artifact was published."""
+    repeated_steps: Sequence[int]
+    """For each attempt that followed another: steps begun in it that had been begun before."""
+
+
+def run(command: Command) -> Ended:
+    """Runs to the end."""
+    process = command.start()
+    return _end(process, command.deadline)
+
+
+def run_and_signal(command: Command, store: Path, moment: Moment, number: int = signal.SIGKILL) -> Ended:
+    """Runs, sends the signal to the whole group at that moment, and waits. Without that moment it runs to the end."""
+    process = command.start()
+    watch = _Watch(store)
+    deadline = time.monotonic() + command.deadline
+    count = 0
+    while process.poll() is None and time.monotonic() < deadline:
+        count += sum(1 for event in watch.fresh() if moment.happened(event))
+        if count >= moment.nth:
+            time.sleep(moment.delay)
+            break
+        time.sleep(0.001)
+    if process.poll() is None:
+        os.killpg(process.pid, number)
+    return _end(process, 60.0)
+
+
+def node_event(type: str, kind: str, store: Path) -> Happened:
+    """Events of a type, at nodes of a kind (``train``, ``sample``)."""
+    nodes: set[str] = set()
+
+    def happened(event: Event) -> bool:
+        if event.type == "RUNNING" and event.data["kind"] == kind:
+            nodes.add(event.node)
+        return event.type == type and event.node in nodes
+
+    return happened
+
+
+def digests(store: Path) -> dict[str, str]:
+    """Key to artifact digest, of everything published that verifies."""
+    opened = Store(store, create=False)
+    return {key: opened.open(action.artifact).digest for key, action in opened.actions()}
+
+
+def tally(store: Path, unit: str = "steps") -> Tally:
+    """Counts over all journals of a store, in order of time."""
+    attempts: dict[str, int] = {}
+    sealed: set[str] = set()
+    reruns = 0
+    steps: dict[str, list[set[int]]] = {}
+    for event in _all_events(store):
+        if event.type == "RUNNING":
+            key = str(event.data["key"])
+            attempts[key] = attempts.get(key, 0) + 1
+            reruns += key in sealed
+            steps.setdefault(event.node, []).append(set())
+        elif event.type == "SEALED":
+            sealed.add(str(event.data["key"]))
+        elif event.type == "PROGRESS" and event.data["unit"] == unit:
+            steps[event.node][-1].add(int(event.data["done"]))
+    repeated = []
+    for of_node in steps.values():
+        before: set[int] = set()
+        for number, done in enumerate(of_node):
+            if number > 0:
+                repeated.append(len(done & before))
+            before |= done
+    return Tally(attempts, reruns, repeated)
+
+
+def _all_events(store: Path) -> list[Event]:
+    events = [event for path in (store / "runs").glob("*/events.jsonl") for event in read(path).events]
+    return sorted(events, key=lambda event: event.t)
+
+
+class _Watch:
+    """Follows the journals of a store from where they stand now."""
+
+    def __init__(self, store: Path) -> None:
+        self._runs = store / "runs"
+        self._offsets = {path: path.stat().st_size for path in self._runs.glob("*/events.jsonl")}
+
+    def fresh(self) -> list[Event]:
+        """Events written since the last call."""
+        events = []
+        for path in self._runs.glob("*/events.jsonl"):
+            offset = self._offsets.get(path, 0)
+            if path.stat().st_size <= offset:
+                continue
+            with path.open("rb") as file:
+                file.seek(offset)
+                lines = file.read()
+            whole = lines[: lines.rfind(b"\n") + 1]
+            self._offsets[path] = offset + len(whole)
+            for line in whole.splitlines():
+                document = json.loads(line)
+                document.pop("crc32")
+                events.append(Event(**document))
+        return events
+
+
+def _end(process: subprocess.Popen[bytes], deadline: float) -> Ended:
+    try:
+        output, _ = process.communicate(timeout=deadline)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate(timeout=60)
+        raise AssertionError(f"still running after {deadline} s:\n{output.decode(errors='replace')}") from None
+    return Ended(process.returncode, output.decode(errors="replace"))
