@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.names import known_elsewhere
+from ptc.compiler.names import Place, hint, known_elsewhere, lookup
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import did_you_mean
@@ -18,8 +18,8 @@ from ptc.lang.suggest import did_you_mean
 
 @dataclass(frozen=True)
 class Parameter:
-    """`kind` is what may fill it: ``real``, ``int``, ``share``, ``text``, ``tokens``, ``steps``, ``column``, ``source``,
-    ``model``, ``tokenizer``, ``verifier``, ``flag``, ``reals``; `choices` close a ``text``."""
+    """`kind` is what may fill it: ``real``, ``int``, ``share``, ``text``, ``tokens``, ``steps``, ``row``, ``source``,
+    ``model``, ``tokenizer``, ``verifier``, ``flag``, ``reals``, ``warmup``; `choices` close a ``text``."""
 
     name: str
     kind: str
@@ -28,6 +28,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    optional: bool = False
+    """Whether `none` fills it too."""
 
     @property
     def required(self) -> bool:
@@ -103,29 +105,31 @@ def _bind_named(binding: _Binding, argument: ast.Argument, name: ast.Name, findi
         _unknown(binding.signature, argument, name, findings)
 
 
-def trl_name(name: str, where: str) -> str | None:
-    """What the argument that TRL calls `name` is called here, in `where` if it is known there."""
-    row = known_elsewhere(name, where)
-    return None if row is None else row.ours
+def listed(
+    where: Place,
+    name: str,
+    kind: str,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
+    optional: bool = False,
+) -> Parameter:
+    """A parameter whose default stands in the table of names."""
+    row = lookup(where, name)
+    assert row is not None, f"{where}.{name} is not in the table of names"
+    return Parameter(name, kind, ... if row.required else row.default, choices, least, most, optional)
 
 
 def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findings: Findings) -> None:
     known = [parameter.name for parameter in signature.parameters]
-    ours = trl_name(name.id, signature.name)
-    guess = did_you_mean(name.id, known)
-    helps, notes = [], []
-    if ours is not None:
-        title = f"TRL's `{name.id}` is `{ours}` here"
-        if ours in known:
-            helps.append(f"{ours} = …")
-        else:
-            notes.append(f"`{ours}` is no argument of `{signature.name}`; docs/from-trl.md says where it belongs")
-    else:
-        title = f"`{signature.name}` has no argument `{name.id}`"
-        if guess:
-            helps.append(f"did you mean `{guess}`?")
-    if known:
-        notes.append(f"its arguments are {', '.join(f'`{word}`' for word in known)}")
+    title = hint(name.id, signature.name) or f"`{signature.name}` has no argument `{name.id}`"
+    row = known_elsewhere(name.id, signature.name)
+    helps = []
+    if row is not None and row.ours in known:
+        helps.append(f"{row.ours} = …")
+    elif row is None and (guess := did_you_mean(name.id, known)):
+        helps.append(f"did you mean `{guess}`?")
+    notes = [f"its arguments are {', '.join(f'`{word}`' for word in known)}"] if known else []
     findings.add("N103", title, [at(name.span, f"not an argument of `{signature.name}`")], notes, helps)
 
 

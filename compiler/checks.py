@@ -205,9 +205,7 @@ def check_claims(program: core.Program, stage: core.Stage, findings: Findings) -
 
 
 def _check_expands(stage: core.Stage, claim: core.Claim, findings: Findings) -> None:
-    own = [
-        _is_own(term.source.type.provenance, stage.learner) and not term.source.type.open for term in stage.terms
-    ]
+    own = [_is_own(term.source.type.provenance, stage.learner) and not term.source.type.open for term in stage.terms]
     if all(own):
         term = stage.terms[0]
         findings.add(
@@ -236,7 +234,10 @@ def _check_reshapes(stage: core.Stage, claim: core.Claim, findings: Findings) ->
         findings.add(
             "R309",
             f"`reshapes {claim.eval.name}` from an untrained model, which has nothing to reshape",
-            [at(claim.span, "claims a better choice among what is reachable"), at(stage.learner.span, "random weights")],
+            [
+                at(claim.span, "claims a better choice among what is reachable"),
+                at(stage.learner.span, "random weights"),
+            ],
             helps=[f"expands {claim.eval.name}", "train policy = cold_start"],
         )
 

@@ -5,6 +5,7 @@ A declaration that is wrong poisons its name: it is reported once, and whatever 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +21,6 @@ from ptc.compiler.scope import Constant, Entry, Objective, Poison, Scope, Thing
 from ptc.compiler.stages import Stages, renamed
 from ptc.compiler.values import Unknown, Value, constant, read
 from ptc.lang import ast
-from ptc.lang.source import Span
 from ptc.lang.suggest import did_you_mean
 
 PARAM_KINDS = {"Real": "real", "Int": "int", "Text": "text", "Bool": "flag"}
@@ -56,9 +56,7 @@ class Elaborated:
 class Elaborator:
     """Walks the declarations of one program."""
 
-    def __init__(
-        self, catalogue: Catalogue, library: Library, settings: Mapping[str, Value], findings: Findings
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, library: Library, settings: Mapping[str, str], findings: Findings) -> None:
         self.catalogue = catalogue
         self.library = library
         self.settings = settings
@@ -74,13 +72,10 @@ class Elaborator:
     def program(self, program: ast.Program) -> Elaborated:
         for statement in program.statements:
             self._statement(statement)
+        self._unknown_settings(program)
         made = self.drafted
-        seed = self.settings.get("seed", DEFAULT_SEED)
-        entry = self.scope.entries.get("seed")
-        if entry is not None and isinstance(entry.thing, Constant) and isinstance(entry.thing.value, int):
-            seed = entry.thing.value
         whole = core.Program(
-            int(seed) if isinstance(seed, int) else DEFAULT_SEED,
+            self._seed(),
             tuple(made.sources),
             tuple(made.models),
             tuple(made.evals),
@@ -89,6 +84,33 @@ class Elaborator:
             tuple(made.exports),
         )
         return Elaborated(whole, self.whole)
+
+    def _seed(self) -> int:
+        """``--set seed=3``, or a parameter of that name, or 42."""
+        entry = self.scope.entries.get("seed")
+        if entry is not None and isinstance(entry.thing, Constant) and isinstance(entry.thing.value, int):
+            return entry.thing.value
+        value = from_command_line("int", self.settings.get("seed", str(DEFAULT_SEED)))
+        if isinstance(value, int):
+            return value
+        self.findings.add("T105", f"--set seed={self.settings['seed']}: the seed is a whole number", [])
+        self.whole = False
+        return DEFAULT_SEED
+
+    def _unknown_settings(self, program: ast.Program) -> None:
+        """``--set`` of what the program has no `param` for."""
+        known = [statement.name.id for statement in program.statements if isinstance(statement, ast.Param)]
+        for name in self.settings:
+            if name not in (*known, "seed"):
+                guess = did_you_mean(name, known)
+                self.findings.add(
+                    "N101",
+                    f"--set {name}: the program has no parameter `{name}`",
+                    [],
+                    [f"it has {', '.join(f'`{word}`' for word in known) or 'none'}"],
+                    [f"did you mean `{guess}`?"] if guess else [f"param {name}: Real = …"],
+                )
+                self.whole = False
 
     def _statement(self, statement: ast.Statement) -> None:
         match statement:
@@ -119,9 +141,7 @@ class Elaborator:
                     self.scope.entries.setdefault(name, Entry(Poison(), statement.span))
             case ast.Protect() | ast.Allow():
                 word = type(statement).__name__.lower()
-                self.findings.add(
-                    "N110", f"`{word}` is not in this version", [at(statement.span, "remove it for now")]
-                )
+                self.findings.add("N110", f"`{word}` is not in this version", [at(statement.span, "remove it for now")])
                 self.whole = False
             case _:
                 self._only_in_stage(statement)
@@ -201,7 +221,13 @@ class Elaborator:
             return
         value: Value | Unknown
         if name in self.settings:
-            value = self.settings[name]
+            value = from_command_line(kind, self.settings[name])
+            if isinstance(value, Unknown):
+                self.findings.add(
+                    "T105",
+                    f"--set {name}={self.settings[name]}: `{name}` is a {statement.type.name}",
+                    [at(statement.type.span, f"a {statement.type.name}")],
+                )
         elif statement.default is not None:
             value = read(Parameter(name, kind, ...), statement.default, self.scope)
         else:
@@ -250,3 +276,20 @@ class Elaborator:
         self.scope.declare(name, thing if thing is not None else Poison())
 
 
+def from_command_line(kind: str, text: str) -> Value | Unknown:
+    """The value of ``--set name=text`` for a parameter of a kind."""
+    if kind == "text":
+        return text
+    if kind == "flag":
+        return {"true": True, "false": False}.get(text, Unknown())
+    share = text.endswith("%")
+    try:
+        number = float(text.rstrip("%").replace("_", ""))
+    except ValueError:
+        return Unknown()
+    if not math.isfinite(number):
+        return Unknown()
+    number = number / 100 if share else number
+    if kind == "int":
+        return int(number) if number == int(number) else Unknown()
+    return number

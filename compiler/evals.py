@@ -122,4 +122,3 @@ class Evals:
                     [f"a gate measures an eval, or {', '.join(f'`{name}(source)`' for name in MEASURES)}"],
                 )
                 return None, ""
-

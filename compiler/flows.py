@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ptc.compiler import core
-from ptc.compiler.arguments import Bound, Parameter, Signature, bind
+from ptc.compiler.arguments import Bound, Parameter, Signature, bind, listed
 from ptc.compiler.catalogue import Catalogue, Verifier
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import Json
@@ -23,10 +23,10 @@ from ptc.lang.source import Span
 from ptc.lang.suggest import did_you_mean
 
 SAMPLING = (
-    Parameter("temperature", "real", 1.0, least=0),
-    Parameter("top_p", "real", 1.0, least=0, most=1),
-    Parameter("top_k", "int", 0, least=0),
-    Parameter("max_tokens", "tokens", 512, least=1),
+    listed("sample", "temperature", "real", least=0),
+    listed("sample", "top_p", "real", least=0, most=1),
+    listed("sample", "top_k", "int", least=0),
+    listed("sample", "max_tokens", "tokens", least=1),
 )
 
 ORIGINS = {
@@ -58,9 +58,9 @@ STEPS = {
         "sample",
         (
             Parameter("model", "model"),
-            Parameter("n", "int", 1, least=1),
+            listed("sample", "n", "int", least=1),
             *SAMPLING,
-            Parameter("max_lag", "steps", 0),
+            listed("sample", "max_lag", "steps"),
             Parameter("seed", "int", 0, least=0),
         ),
     ),
@@ -203,7 +203,9 @@ class Flows:
                 "U104",
                 "a slice goes from a smaller share to a larger one",
                 [at(step.span, "holds nothing")],
-                helps=[f"slice({settings['to']:.0%}, {settings['from']:.0%})"] if settings["from"] > settings["to"] else [],
+                helps=[f"slice({settings['to']:.0%}, {settings['from']:.0%})"]
+                if settings["from"] > settings["to"]
+                else [],
             )
             return None
         return core.Source("slice", settings, {"rows": rows}, rows.type, step.span)

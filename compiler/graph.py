@@ -13,7 +13,7 @@ Json = Any
 
 
 def canonical(document: Json) -> str:
-    """The one spelling of a JSON value: sorted keys, no blanks, floats in shortest round-trip form, ``-0.0`` as ``0.0``."""
+    """The one spelling of a JSON value: sorted keys, no blanks, shortest floats that read back, ``-0.0`` as ``0.0``."""
     return json.dumps(_without_negative_zero(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -1,7 +1,8 @@
 """From the core to the graph: what has to be made, measured and decided, as nodes with meanings.
 
 Stages become nodes that train; claims become measurements at entry and exit and a verdict over them; gates become
-nodes that what they guard has to wait for. Observers (claims, gates, watches, reports) never enter the meaning of a stage.
+nodes that what they guard has to wait for. Observers (claims, gates, watches, reports) never enter the meaning of a
+stage.
 """
 
 from __future__ import annotations
@@ -93,9 +94,12 @@ class _Lowering:
         return trained
 
     def _watch(self, watch: core.Watch) -> Watch:
-        return Watch(
-            watch.eval.name, watch.every, self.meanings.of(watch.eval.source), {**watch.eval.settings, "prompts": WATCH_PROMPTS}
-        )
+        """One sample on a few fixed prompts."""
+        rows = {"rows": self.meanings.of(watch.eval.source)}
+        few = Node("take", SEMANTICS["take"], {"count": WATCH_PROMPTS}, rows, "watch prompts")
+        settings = {**watch.eval.settings, "n": 1}
+        settings["seed"] = seed_of(self.program.seed, "watching", (watch.eval.kind,), int(settings.get("seed", 0)))
+        return Watch(watch.eval.name, watch.every, self.meanings.add(few), settings)
 
 
 def lower(program: core.Program) -> Graph:

@@ -102,7 +102,7 @@ def _closed(loss: Expression, span: Span) -> None:
             span,
             "not one number",
             ("a loss is one number per optimizer step: every axis must be reduced",),
-            (f"mean(…, over = {'sample' if SAMPLE <= loss.axes else left[0]})",),
+            (f"mean(…, over = {'sample' if loss.axes >= SAMPLE else left[0]})",),
         )
 
 
@@ -429,4 +429,3 @@ def _scaled_only(op: str, args: tuple[Expression, ...]) -> bool:
     if op == "mul":
         return not all(_carries_gradient(arg) for arg in args)
     return op == "div" and not _carries_gradient(args[1])
-

@@ -124,9 +124,7 @@ class Models:
             return None
         return self._local(call, bound, settings) if name == "local.model" else self._hub(call, settings)
 
-    def _new(
-        self, call: ast.Call, bound: Bound, settings: dict[str, Json] | None, scope: Scope
-    ) -> core.Model | None:
+    def _new(self, call: ast.Call, bound: Bound, settings: dict[str, Json] | None, scope: Scope) -> core.Model | None:
         given = bound.given.get("tokenizer")
         tokenizer = self.tokenizer(given, scope) if given is not None else None
         if settings is None or tokenizer is None or not bound.whole:

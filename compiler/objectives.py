@@ -16,7 +16,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
 from ptc.compiler.meaning import same_tokenizer
 from ptc.compiler.scope import Objective, Scope
-from ptc.compiler.values import Unknown, read
+from ptc.compiler.values import read
 from ptc.lang import ast
 from ptc.lang.diagnostic import Label
 from ptc.lang.source import Span
@@ -231,9 +231,7 @@ class Objectives:
             self._missing_columns(call, declared, source, missing)
         return not missing
 
-    def _missing_columns(
-        self, call: Call, declared: ast.Parameter, source: core.Source, missing: list[str]
-    ) -> None:
+    def _missing_columns(self, call: Call, declared: ast.Parameter, source: core.Source, missing: list[str]) -> None:
         wanted = ", ".join(column.id for column in declared.type.columns or ())
         listed = " and ".join(f"`{column}`" for column in missing)
         remedies = {
@@ -270,7 +268,8 @@ class Objectives:
             sample = next(step for step in source.upstream() if step.kind == "sample")
             self.findings.add(
                 "P202",
-                f"these rollouts may be {provenance.lag} steps old, and `{call.objective.name}` learns from {bound} at most",
+                f"these rollouts may be {provenance.lag} steps old, "
+                f"and `{call.objective.name}` learns from {bound} at most",
                 [at(place, f"within {bound} steps"), at(sample.span, f"up to {provenance.lag} steps old")],
                 helps=[f"max_lag = {bound} steps"],
             )
@@ -298,12 +297,14 @@ class Objectives:
             labels.append(at(source.span, "the rows come from here"))
             helps.append(f"|> sample({learner.name}, n = 8, max_tokens = 64)")
         self.findings.add(
-            "P201", f"`{name}` must learn from rollouts of the policy it trains", [at(place, who), *labels], notes, helps
+            "P201",
+            f"`{name}` must learn from rollouts of the policy it trains",
+            [at(place, who), *labels],
+            notes,
+            helps,
         )
 
-    def _transform_fits(
-        self, call: Call, declared: ast.Parameter, source: core.Source, loss: core.Expression
-    ) -> bool:
+    def _transform_fits(self, call: Call, declared: ast.Parameter, source: core.Source, loss: core.Expression) -> bool:
         """P203: a ratio needs both log-probabilities under one distribution."""
         sampling = source.type.sampling
         uses = {str(e.fields["name"]) for e in loss.walk() if e.op == "column"}

@@ -11,7 +11,6 @@ from ptc.compiler.elaborate import Elaborator, Library
 from ptc.compiler.findings import Findings
 from ptc.compiler.graph import Graph
 from ptc.compiler.scope import Objective
-from ptc.compiler.values import Value
 from ptc.lang import ast
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.parse import parse
@@ -32,7 +31,7 @@ class Checked:
         return not any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
 
 
-def check(source: Source, catalogue: Catalogue, settings: Mapping[str, Value] | None = None) -> Checked:
+def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | None = None) -> Checked:
     """Parses, elaborates and checks a program. Never raises for any text."""
     tree, syntax = parse(source)
     findings = Findings(list(syntax))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ptc.compiler import core
-from ptc.compiler.arguments import Parameter, Signature, bind, trl_name
+from ptc.compiler.arguments import Parameter, Signature, bind, listed
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows, constants, dotted
@@ -22,13 +22,13 @@ OPTIMIZERS = {
     "adamw": Signature(
         "adamw",
         (
-            Parameter("lr", "real", least=0),
-            Parameter("betas", "reals", (0.9, 0.999)),
-            Parameter("eps", "real", 1e-8, least=0),
-            Parameter("weight_decay", "real", 0.0, least=0),
-            Parameter("warmup", "warmup", 0.0),
-            Parameter("schedule", "text", "linear", choices=("linear", "constant", "cosine")),
-            Parameter("clip_norm", "real", 1.0, least=0),
+            listed("adamw", "lr", "real", least=0),
+            listed("adamw", "betas", "reals"),
+            listed("adamw", "eps", "real", least=0),
+            listed("adamw", "weight_decay", "real", least=0),
+            listed("adamw", "warmup", "warmup"),
+            listed("adamw", "schedule", "text", choices=("linear", "constant", "cosine")),
+            listed("adamw", "clip_norm", "real", least=0, optional=True),
         ),
     )
 }
@@ -108,7 +108,9 @@ class Stages:
         verb = statement.verb.id
         if verb == "track":
             self.findings.add(
-                "N110", "`track` is not in this version", [at(statement.span, "use `freeze` for a model that stands still")]
+                "N110",
+                "`track` is not in this version",
+                [at(statement.span, "use `freeze` for a model that stands still")],
             )
         model = self.models.model(statement.value, draft.scope) if verb != "track" else None
         if model is None:
@@ -160,13 +162,11 @@ class Stages:
         draft.settings[name.id] = statement
 
     def _unknown_setting(self, name: ast.Name) -> None:
-        ours = trl_name(name.id, "stage")
+        from_trl = hint(name.id, "stage")
         guess = did_you_mean(name.id, SETTINGS)
-        title = f"TRL's `{name.id}` is `{ours}` here" if ours else f"a stage has no setting `{name.id}`"
-        helps = [f"did you mean `{guess}`?"] if guess and not ours else []
+        title = from_trl or f"a stage has no setting `{name.id}`"
+        helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
         notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
-        if ours and ours not in SETTINGS:
-            notes.append(f"`{ours}` is an argument; docs/from-trl.md says of what")
         self.findings.add("N105", title, [at(name.span, "not a setting")], notes, helps)
 
     def _misplaced(self, statement: ast.Statement) -> None:
@@ -394,7 +394,7 @@ class Stages:
 
     def _other_settings(self, draft: _Draft) -> dict[str, Json] | None:
         values: dict[str, Json] = {}
-        for parameter in (Parameter("max_length", "tokens", None, least=2), Parameter("seed", "int", None, least=0)):
+        for parameter in (listed("stage", "max_length", "tokens", least=2), Parameter("seed", "int", 0, least=0)):
             setting = draft.settings.get(parameter.name)
             value = parameter.default if setting is None else read(parameter, setting.value, draft.scope)
             if isinstance(value, Unknown):
@@ -422,7 +422,7 @@ class Stages:
         return claims if sound else None
 
     def _carrier(self, draft: _Draft, learner: core.Role | None, place: ast.Name) -> tuple[core.Model | None, bool]:
-        """What a consolidation is measured against: the one teacher, else the one model that the rows were sampled from."""
+        """What a consolidation is measured against: the one teacher, else the one model that was sampled from."""
         teachers = [role.init for role in draft.roles if role.verb == "freeze"]
         sampled = [
             source.type.provenance.model

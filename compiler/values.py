@@ -130,7 +130,7 @@ def read(parameter: Parameter, expr: ast.Expr, scope: Scope) -> Value | Unknown:
 
 def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Value | Unknown:
     name, kind = parameter.name, parameter.kind
-    if value is None and parameter.default is None:
+    if value is None and (parameter.optional or parameter.default is None):
         return None
     if kind == "text":
         if not isinstance(value, str):
@@ -224,5 +224,7 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
     if isinstance(value, int) and not isinstance(value, bool) and len(units) == 1:
         return core.Count(value, units[0])
     if not isinstance(value, Unknown):
-        scope.findings.add("U101", f"{what} needs a unit", [at(expr.span, "a bare value")], helps=[f"{example} {units[0]}"])
+        scope.findings.add(
+            "U101", f"{what} needs a unit", [at(expr.span, "a bare value")], helps=[f"{example} {units[0]}"]
+        )
     return None

@@ -1,0 +1,113 @@
+"""`import ptc` and the command line both come through here: the one place where the pure compiler meets the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptc.compiler import types as types_in_words
+from ptc.compiler.catalogue import Catalogue, Verifier
+from ptc.compiler.pipeline import Checked, check
+from ptc.headers import OnDemand, checkpoint, rows
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.reading import read
+from ptc.lang.source import Source
+from ptc.stdlib.signatures import VERIFIERS, task_columns
+
+if TYPE_CHECKING:
+    from ptc.compiler.graph import Graph
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What the checker makes of one file."""
+
+    source: Source
+    diagnostics: tuple[Diagnostic, ...]
+    types: tuple[str, ...] = ()
+    """One aligned line per source: name, columns, who generated it."""
+    type_of: Mapping[str, str] | None = None
+    checked: Checked | None = None
+    """The program itself; None for a file that is none."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it may run."""
+        return self.checked is not None and self.checked.sound
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A file's text as `ptc fmt` lays it out; None where it does not parse."""
+
+    checked: CheckResult
+    text: str | None
+
+
+@cache
+def catalogue() -> Catalogue:
+    """What may be known without running anything: the library, and the headers of files that a program names."""
+    folder = resources.files("ptc.stdlib").joinpath("objectives")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".pt"))
+    library = {
+        name: Source(f"std/objectives/{name}", folder.joinpath(name).read_text(encoding="utf-8")) for name in names
+    }
+    verifiers = {name: Verifier(name, signature.columns, signature.doc) for name, signature in VERIFIERS.items()}
+    return Catalogue(library, task_columns(), verifiers, OnDemand(rows), OnDemand(checkpoint))
+
+
+def check_text(text: str, path: str = "program.pt", settings: Mapping[str, str] | None = None) -> CheckResult:
+    """Checks a program's text. Never raises."""
+    return check_source(Source(path, text), settings)
+
+
+def check_file(path: str | Path, settings: Mapping[str, str] | None = None, data: bool = False) -> CheckResult:
+    """Checks a file, whatever is in it. Never raises for what it holds."""
+    found = read(Path(path))
+    if isinstance(found, Source):
+        return check_source(found, settings)
+    return CheckResult(Source(str(path), ""), (found,))
+
+
+def check_source(source: Source, settings: Mapping[str, str] | None = None) -> CheckResult:
+    checked = check(source, catalogue(), settings)
+    return CheckResult(
+        source,
+        checked.diagnostics,
+        types_in_words.lines(checked.program),
+        types_in_words.types(checked.program),
+        checked,
+    )
+
+
+def format_file(path: str | Path) -> Formatted:
+    """A file as `ptc fmt` lays it out."""
+    from ptc.lang.format import format as lay_out
+    from ptc.lang.parse import parse
+
+    found = read(Path(path))
+    if not isinstance(found, Source):
+        return Formatted(CheckResult(Source(str(path), ""), (found,)), None)
+    tree, syntax = parse(found)
+    result = CheckResult(found, syntax)
+    return Formatted(result, None if syntax else lay_out(tree))
+
+
+def rewrite(path: str | Path, text: str) -> None:
+    """Replaces a program's text in one step, so that an interruption leaves the old or the new one."""
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(target)
+
+
+def compiled(result: CheckResult) -> Graph:
+    """The graph of a checked program, passes run."""
+    from ptc.compiler.pipeline import compile_graph
+
+    assert result.checked is not None and result.checked.sound
+    return compile_graph(result.checked.program)
