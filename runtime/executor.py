@@ -122,8 +122,11 @@ def execute(
     stop: Stop | None = None,
     wait: bool = True,
     base: Path | None = None,
+    out: Path | None = None,
 ) -> Outcome:
-    """Runs what the store does not have. Relative paths of files and exports start at `base`.
+    """Runs what the store does not have.
+
+    Relative paths of sources start at `base`, those of exports at `out`; both are the working directory by default.
 
     Exit codes: 0 done, 1 a bug (trace in the run's folder), 2 unusable input, 3 drift, 4 a gate or invariant, 5 or 130
     interrupted and resumable, 6 a resource is missing. Raises `ResourceMissing` only if not even the run's folder can
@@ -131,7 +134,18 @@ def execute(
     """
     stop = stop or Stop()
     with stop.listening(), open_run(store, label, _program(graph)) as folder, _logging(folder):
-        run = _Run(graph, store, profile, implementations, listener or Silent(), stop, wait, base or Path.cwd(), folder)
+        run = _Run(
+            graph,
+            store,
+            profile,
+            implementations,
+            listener or Silent(),
+            stop,
+            wait,
+            base or Path.cwd(),
+            out or Path.cwd(),
+            folder,
+        )
         store.observe = run.observe
         try:
             exit_code, message = run.to_the_end()
@@ -162,6 +176,7 @@ class _Run:
         stop: Stop,
         wait: bool,
         base: Path,
+        out: Path,
         folder: RunFolder,
     ) -> None:
         self.graph = graph
@@ -172,6 +187,7 @@ class _Run:
         self.stop = stop
         self.wait = wait
         self.base = base
+        self.out = out
         self.folder = folder
         self.before = store.observe
         self.artifacts: dict[str, Artifact] = {}
@@ -323,7 +339,7 @@ class _Run:
 
     def _export(self, meaning: str, node: Node) -> None:
         """Puts a copy where the program says, on every run: the user may have deleted it."""
-        target = self.base / str(node.settings["path"])
+        target = self.out / str(node.settings["path"])
         with self._alone(node, f"export-{digest(str(target.resolve()))}"):
             if place(self.artifacts[meaning], target, self.store.disk):
                 self.folder.say(f"{name(node)}: copied to {target}")

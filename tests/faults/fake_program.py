@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptc.compiler.graph import Graph, Json, Node
-from ptc.runtime.artifacts import Artifact, Context, Implementation, Progress
+from ptc.runtime.artifacts import Artifact, Context, Implementation, Interrupted, Progress
 from ptc.runtime.executor import execute
 from ptc.runtime.store import Store
 
@@ -106,13 +106,17 @@ def train(node: Node, inputs: Mapping[str, Artifact], folder: Path, context: Con
     if sealed:
         saved = json.loads((context.partial.read(sealed[-1]) / "state.json").read_text())
         state, step = saved["state"], saved["step"]
-    while step < total:
-        context.heartbeat(Progress(step, total, "steps", {"loss": 1.0 / (step + 1)}))
-        time.sleep(pause(context))
-        state, step = chain(state, str(step)), step + 1
-        context.log({"step": step, "loss": 1.0 / step})
-        if step % CHECKPOINT_EVERY == 0:
-            checkpoint(context, state, step)
+    try:
+        while step < total:
+            time.sleep(pause(context))
+            state, step = chain(state, str(step)), step + 1
+            if step % CHECKPOINT_EVERY == 0:
+                checkpoint(context, state, step)
+            context.log({"step": step, "loss": 1.0 / step})
+            context.heartbeat(Progress(step, total, "steps", {"loss": 1.0 / step}))
+    except Interrupted:
+        checkpoint(context, state, step)
+        raise
     write_model(folder, state)
 
 
@@ -166,7 +170,7 @@ def main(arguments: list[str]) -> int:
         IMPLEMENTATIONS,
         label="fake",
         wait=not options.no_wait,
-        base=options.store.parent,
+        out=options.store.parent,
     )
     print(outcome.exit_code, len(outcome.ran), len(outcome.reused), outcome.message)
     return outcome.exit_code

@@ -67,7 +67,7 @@ class Tally:
     reruns_of_finished: int
     """Nodes begun although their artifact was published."""
     repeated_steps: Sequence[int]
-    """For each attempt that followed another: steps begun in it that had been begun before."""
+    """For each training attempt that followed another: steps begun in it that had been begun before."""
 
 
 def run(command: Command) -> Ended:
@@ -111,30 +111,50 @@ def digests(store: Path) -> dict[str, str]:
     return {key: opened.open(action.artifact).digest for key, action in opened.actions()}
 
 
-def tally(store: Path, unit: str = "steps") -> Tally:
+@dataclass
+class _Attempt:
+    """Steps of one attempt at a training stage: done before it began, and done when it was last heard of."""
+
+    resumed: int
+    done: int
+    total: int | None = None
+
+    @property
+    def begun(self) -> set[int]:
+        """Numbers, from 1, of the steps begun; the one behind the last done was on its way, or being saved."""
+        last = self.done if self.done == self.total else self.done + 1
+        return set(range(self.resumed + 1, last + 1))
+
+
+def tally(store: Path) -> Tally:
     """Counts over all journals of a store, in order of time."""
     attempts: dict[str, int] = {}
     sealed: set[str] = set()
     reruns = 0
-    steps: dict[str, list[set[int]]] = {}
+    training: dict[str, list[_Attempt]] = {}
     for event in _all_events(store):
         if event.type == "RUNNING":
             key = str(event.data["key"])
             attempts[key] = attempts.get(key, 0) + 1
             reruns += key in sealed
-            steps.setdefault(event.node, []).append(set())
+            if event.data["kind"] == "train":
+                resumed = int(str(event.data["resumed"] or "step-0").removeprefix("step-"))
+                training.setdefault(event.node, []).append(_Attempt(resumed, resumed))
         elif event.type == "SEALED":
             sealed.add(str(event.data["key"]))
-        elif event.type == "PROGRESS" and event.data["unit"] == unit:
-            steps[event.node][-1].add(int(event.data["done"]))
-    repeated = []
-    for of_node in steps.values():
-        before: set[int] = set()
-        for number, done in enumerate(of_node):
-            if number > 0:
-                repeated.append(len(done & before))
-            before |= done
-    return Tally(attempts, reruns, repeated)
+        elif event.type == "PROGRESS" and event.node in training and event.data["unit"] == "steps":
+            latest = training[event.node][-1]
+            latest.done, latest.total = int(event.data["done"]), event.data["total"]
+    return Tally(attempts, reruns, [count for of_node in training.values() for count in _repeated(of_node)])
+
+
+def _repeated(attempts: Sequence[_Attempt]) -> list[int]:
+    before: set[int] = set()
+    counts = []
+    for attempt in attempts:
+        counts.append(len(attempt.begun & before))
+        before |= attempt.begun
+    return counts[1:]
 
 
 def _all_events(store: Path) -> list[Event]:

@@ -25,7 +25,7 @@ def run_here(root: Path, disk: Disk | None = None, steps: int = STEPS) -> Outcom
     """The fake program, in this process."""
     store = Store(root / "store", disk=disk)
     profile = fake_program.FakeProfile()
-    return execute(fake_program.program(3, steps), store, profile, fake_program.IMPLEMENTATIONS, base=root)
+    return execute(fake_program.program(3, steps), store, profile, fake_program.IMPLEMENTATIONS, out=root)
 
 
 def run_in_child(root: Path, failpoint: Failpoint) -> int:
