@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Union
 
 from ptc.compiler.graph import Json
 from ptc.lang.source import Span
@@ -41,7 +40,7 @@ class Mixed:
     parts: tuple[Provenance, ...]
 
 
-Provenance = Union[External, Fixed, Live, Mixed]
+Provenance = External | Fixed | Live | Mixed
 
 
 # Types ----------------------------------------------------------------------------------------------------------------
@@ -159,7 +158,7 @@ class Role:
         return self.init.type
 
 
-Input = Union[Source, Model, Role, Tokenizer]
+Input = Source | Model | Role | Tokenizer
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Union
 
 from ptc.compiler import core
 from ptc.compiler.catalogue import Verifier
@@ -40,9 +39,18 @@ class Poison:
     """A name whose declaration is wrong: reported there, and silent here."""
 
 
-Thing = Union[
-    core.Source, core.Model, core.Role, core.Eval, core.Stage, core.Tokenizer, Objective, Verifier, Constant, Poison
-]
+Thing = (
+    core.Source
+    | core.Model
+    | core.Role
+    | core.Eval
+    | core.Stage
+    | core.Tokenizer
+    | Objective
+    | Verifier
+    | Constant
+    | Poison
+)
 
 _KIND = {
     core.Source: "a source",

@@ -11,6 +11,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows, constants, dotted
 from ptc.compiler.graph import Json
 from ptc.compiler.models import Models
+from ptc.compiler.names import hint
 from ptc.compiler.objectives import Objectives
 from ptc.compiler.scope import Entry, Poison, Scope
 from ptc.compiler.values import Unknown, constant, count, read
