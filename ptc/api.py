@@ -20,9 +20,6 @@ from ptc.stdlib.signatures import VERIFIERS, task_columns
 
 if TYPE_CHECKING:
     from ptc.compiler.graph import Graph
-    from ptc.compiler.plan import Plan
-    from ptc.runtime.profile import Profile
-    from ptc.runtime.store import Store
 
 
 @dataclass(frozen=True)
@@ -115,11 +112,3 @@ def compiled(result: CheckResult) -> Graph:
     assert result.checked is not None and result.checked.sound
     return compile_graph(result.checked.program)
 
-
-def planned(result: CheckResult, graph: Graph, store: Store, profile: Profile) -> Plan:
-    """The plan of a checked program against a store."""
-    from ptc.compiler.plan import plan
-    from ptc.runtime.forecast import forecast
-
-    assert result.checked is not None
-    return plan(result.checked.tree, graph, forecast(graph, store, profile))
