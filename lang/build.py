@@ -33,6 +33,7 @@ _NUMBER = re.compile(
 )
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "{": "{", "}": "}"}
 _DECLARED = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_REST = re.compile(r"[ \t]*#[^\n]*(?:[ \t\r\n]|#[^\n]*)*(?P<next>.?)")
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -57,6 +58,15 @@ class Builder:
 
     def _say(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
+
+    def _begins_line(self, offset: int) -> bool:
+        text = self.source.text
+        return not text[text.rfind("\n", 0, offset) + 1 : offset].strip()
+
+    def _ends_line(self, offset: int) -> bool:
+        """Only a comment follows on the line, and what comes after it is neither `,` nor a closing bracket."""
+        match = _REST.match(self.source.text, offset)
+        return match is not None and match["next"] not in (",", ")", "]")
 
     # Statements ------------------------------------------------------------------------------------------------------
 
@@ -129,7 +139,7 @@ class Builder:
         tree = cast(Branch, child)
         statements = self.statements(tree.children)
         span = self._span(tree)
-        return ast.Block(span, statements, self.comments.before(span.end - 1))
+        return ast.Block(span, statements, self.comments.closing(span.end - 1))
 
     def _role(self, children: list[Child], span: Span) -> ast.Statement:
         return ast.Role(span, self._plain_name(children[0]), self._declared(children[1]), self._expr(children[3]))
@@ -325,12 +335,14 @@ class Builder:
 
     def _pipe(self, children: list[Child], span: Span) -> ast.Expr:
         value = self._expr(children[0])
-        before = self.comments.before(self._span(children[1]).start)
+        sign = self._span(children[1]).start
+        before = self.comments.before(sign)
         step = self._expr(children[2])
         if not isinstance(step, ast.Call | ast.Name | ast.Member | ast.Missing):
             self._say(mistakes.step_is_no_call(step.span))
             step = ast.Missing(step.span)
-        return ast.Pipe(span, value, step, before, self._behind_item(span.end))
+        trailing = self.comments.behind(span.end) if self._begins_line(sign) and self._ends_line(span.end) else None
+        return ast.Pipe(span, value, step, before, trailing)
 
     def _binary(self, children: list[Child], span: Span) -> ast.Expr:
         op = children[1]

@@ -51,6 +51,11 @@ class Comments:
                 lines.append(self._text(span))
         return tuple(lines)
 
+    def closing(self, offset: int) -> tuple[str, ...]:
+        """The lines of comment before a closing brace or the end of the text, blank lines between them kept."""
+        lines = self.before_statement(offset)
+        return lines[:-1] if lines and not lines[-1] else lines
+
     def behind(self, offset: int) -> str | None:
         """The comment that ends the line on which `offset` stands, if it stands behind it."""
         line, _ = self._source.position(max(offset - 1, 0))

@@ -64,7 +64,7 @@ class _Parsing:
             self.diagnostics.append(mistakes.too_many_parts(self.nodes, MOST_NODES, Span(0, 0)))
         placed, misplaced = place(statements)
         self.diagnostics += misplaced
-        closing = self.comments.within(0, len(self.text) + 1)
+        closing = (*self.comments.closing(len(self.text)), *self.comments.within(0, len(self.text) + 1))
         program = ast.Program(whole, self.source, placed, closing)
         return program, tuple(sorted(self.diagnostics, key=lambda d: d.span.start if d.span else 0))
 
@@ -173,7 +173,7 @@ class _Parsing:
             assert fault is not None
             self.diagnostics.append(fault)
         span = Span(opening.offset, end + (closing is not None))
-        body = ast.Block(span, tuple(statements), self.comments.before(end))
+        body = ast.Block(span, tuple(statements), self.comments.closing(end))
         return _with_body(built, body)
 
     def _inner(self, piece: _Piece, where: str) -> tuple[ast.Statement, ...]:
