@@ -19,6 +19,8 @@ from ptc.runtime.engines.protocol import Sampling
 
 _COLUMNS = 64
 """Uniforms drawn from a stream at a time, at most."""
+_32 = np.uint64(32)
+_WORD = np.uint64(0xFFFFFFFF)
 
 
 def seed_of(seed: int, *parts: int | str) -> int:
@@ -27,21 +29,42 @@ def seed_of(seed: int, *parts: int | str) -> int:
 
 
 class Uniforms:
-    """One stream of uniforms in [0, 1) per seed: Philox (Salmon et al., 2011) with the seed as its key."""
+    """One stream of uniforms in [0, 1) per seed: Philox with the seed as its key, and the position as its counter."""
 
     def __init__(self, seeds: Sequence[int], expected: int = _COLUMNS) -> None:
-        """`expected` tokens per stream are usually enough."""
-        self._columns = min(expected, _COLUMNS)
-        self._streams = [np.random.Generator(np.random.Philox(key=seed)) for seed in seeds]
-        self._drawn = np.empty((len(self._streams), 0))
+        """`expected` tokens per stream are usually enough; more are drawn when they are asked for."""
+        self._keys = np.array(seeds, dtype=np.uint64)
+        self._columns = max(2, min(expected + expected % 2, _COLUMNS))
+        self._drawn = np.empty((len(seeds), 0))
 
     def at(self, position: int, rows: npt.NDArray[np.int64] | None = None) -> torch.Tensor:
         """Float64, shape (rows,): the uniform of token `position` of each row (of all where none are named)."""
         while position >= self._drawn.shape[1]:
-            more = np.array([stream.random(self._columns) for stream in self._streams]).reshape(-1, self._columns)
-            self._drawn = np.concatenate([self._drawn, more], axis=1)
+            self._drawn = np.concatenate([self._drawn, self._more()], axis=1)
         column = self._drawn[:, position]
         return torch.from_numpy(column if rows is None else column[rows])
+
+    def _more(self) -> npt.NDArray[np.float64]:
+        first = self._drawn.shape[1] // 2
+        words = philox(np.arange(first, first + self._columns // 2, dtype=np.uint64), self._keys[:, None])
+        high, low = words[0::2], words[1::2]
+        uniforms = ((high >> np.uint64(5)) * 67108864.0 + (low >> np.uint64(6))) / 9007199254740992.0
+        return np.stack(list(uniforms), axis=2).reshape(len(self._keys), -1)
+
+
+def philox(counter: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Philox4x32-10 (Salmon et al., 2011): four words of 32 bits per 64-bit counter and key.
+
+    Counters and keys are broadcast together; the result has their shape behind a first axis of 4, words as uint64.
+    """
+    counter, key = np.broadcast_arrays(counter, key)
+    words = [counter & _WORD, counter >> _32, np.zeros_like(counter), np.zeros_like(counter)]
+    low, high = key & _WORD, key >> _32
+    for _ in range(10):
+        one, two = words[0] * np.uint64(0xD2511F53), words[2] * np.uint64(0xCD9E8D57)
+        words = [(two >> _32) ^ words[1] ^ low, two & _WORD, (one >> _32) ^ words[3] ^ high, one & _WORD]
+        low, high = (low + np.uint64(0x9E3779B9)) & _WORD, (high + np.uint64(0xBB67AE85)) & _WORD
+    return np.stack(words)
 
 
 def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:

@@ -3,78 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
-from ptc.runtime.artifacts import InputWrong, ResourceMissing
+from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.engines.protocol import Engine
+from ptc.runtime.profile import Profile
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-class EngineProfile(Protocol):
-    """What engines need to know of a profile."""
-
-    @property
-    def engine(self) -> str:
-        """``transformers``, ``vllm`` or ``fake``."""
-
-    @property
-    def precision(self) -> str:
-        """``float32`` or ``bfloat16``."""
-
-    @property
-    def threads(self) -> int:
-        """CPU threads of this process."""
-
-
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def open_engine(
-    profile: EngineProfile, folder: Path, *, module: PreTrainedModel | None = None, version: int = 0
-) -> Engine:
+def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | None = None, version: int = 0) -> Engine:
     """An engine with the weights of the checkpoint in `folder`.
 
-    With the trainer's `module` a transformers engine samples from that very module; other engines ignore it, and are
-    handed its weights by `load_weights`. `version` counts the optimizer steps behind the weights.
-    Raises `ResourceMissing` if the engine is not installed, `InputWrong` if the folder is no checkpoint.
+    With the trainer's `module` a transformers engine samples from that very module, unless the profile wants a copy;
+    other engines ignore it, and are handed its weights by `load_weights`. `version` counts the optimizer steps behind
+    the weights. Raises `ResourceMissing` if the engine is not installed, `InputWrong` if the folder is no checkpoint.
     """
-    dtype = dtype_of(profile)
-    if profile.engine == "transformers":
-        return _open_transformers(folder, module, dtype, version)
     if profile.engine == "fake":
         from ptc.runtime.engines.fake import FakeEngine
 
-        return FakeEngine(load_tokenizer(folder).vocab_size, end_tokens(folder), version=version)
+        return FakeEngine(len(load_tokenizer(folder)), end_tokens(folder), version=version)
     if profile.engine == "vllm":
         from ptc.runtime.engines.vllm import VllmEngine
 
-        return VllmEngine(folder, end_tokens(folder), dtype, threads=profile.threads, version=version)
-    raise ResourceMissing(f"there is no engine {profile.engine!r}: use transformers, vllm or fake")
+        return VllmEngine(folder, dtype_of(profile), end_tokens(folder), device=profile.device, version=version)
+    from ptc.runtime.engines.transformers import TransformersEngine
+
+    if module is not None and not profile.engine_copy:
+        return TransformersEngine(module, end_tokens(folder), shared=True, version=version)
+    own = _load_model(folder, dtype_of(profile)).to(profile.device)
+    return TransformersEngine(own, end_tokens(folder), shared=False, version=version)
 
 
-def open_copy(folder: Path, dtype: torch.dtype, version: int = 0) -> Engine:
-    """A transformers engine with a module of its own, in its own dtype."""
+def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    from ptc.runtime.engines.transformers import TransformersEngine
-
-    module = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    return TransformersEngine(module, end_tokens(folder), shared=False, version=version)
+    return cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(folder, dtype=dtype))
 
 
-def _open_transformers(folder: Path, module: PreTrainedModel | None, dtype: torch.dtype, version: int) -> Engine:
-    from ptc.runtime.engines.transformers import TransformersEngine
-
-    if module is None:
-        return open_copy(folder, dtype, version)
-    return TransformersEngine(module, end_tokens(folder), shared=True, version=version)
-
-
-def dtype_of(profile: EngineProfile) -> torch.dtype:
+def dtype_of(profile: Profile) -> torch.dtype:
     """The dtype in which the profile's engine holds weights."""
     return _DTYPES[profile.precision]
 

@@ -1,38 +1,41 @@
 """The embedded engine: a sampling loop around a transformers causal language model, in the trainer's own process.
 
 *Shared*, it samples from the trainer's module, and a hand-over is nothing. As a *copy*, it owns its module, possibly in
-another dtype, and a hand-over copies values. Each distinct prompt is run once and its cache is shared by its attempts.
+another dtype, and a hand-over copies values. Each distinct prompt is run once; `lanes` says how its attempts share it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from ptc.runtime.artifacts import InputWrong, InvariantBroken
+from ptc.runtime.engines.lanes import LANES, allows_lanes, folded_attention, lane_mask, new_cache
 from ptc.runtime.engines.protocol import Completion, Fingerprint, Request, Sampling
+from ptc.runtime.engines.running import Running
 from ptc.runtime.fingerprints import fingerprint
-from ptc.runtime.sampling import Uniforms, distribution, draw
+from ptc.runtime.sampling import distribution, draw
 
 _LOGITS_AT_ONCE = 1 << 26
 """Rows times vocabulary: half a gigabyte of float64 probabilities."""
 _WORTH_REMOVING = 0.25
-"""Share of finished rows in the running ones from which removing them pays for copying the cache of the others."""
+"""Share of finished groups in the running ones from which removing them pays for copying the cache of the others."""
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One completion to make: which prompt it continues, its seed, and where its result belongs."""
+class _Group:
+    """Attempts at one prompt that run side by side: where their results belong, and one seed for each."""
 
     prompt: tuple[int, ...]
-    seed: int
     request: int
-    attempt: int
+    first_attempt: int
+    seeds: tuple[int, ...]
 
 
 class TransformersEngine:
@@ -54,6 +57,7 @@ class TransformersEngine:
         self._token_budget = token_budget
         self._context: int = module.config.max_position_embeddings
         self._row_limit = max(1, _LOGITS_AT_ONCE // module.config.vocab_size)
+        self._lanes = LANES if allows_lanes(module) else 1
 
     @property
     def version(self) -> int:
@@ -61,29 +65,23 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """See `Engine.generate`. Raises `InputWrong` if prompt and completion do not fit into the model's context."""
-        rows = [
-            _Row(tuple(request.prompt_tokens), seed, index, attempt)
-            for index, request in enumerate(requests)
-            for attempt, seed in enumerate(request.seeds)
-        ]
-        self._refuse_overlong(max((len(row.prompt) for row in rows), default=0), sampling.max_tokens)
-        results: dict[tuple[int, int], Completion] = {}
+        self._refuse_overlong(max((len(request.prompt_tokens) for request in requests), default=0), sampling.max_tokens)
+        results: dict[tuple[int, int], list[Completion]] = {}
         with self._inference():
-            for batch in self._batches(
-                sorted(rows, key=lambda row: (len(row.prompt), row.prompt)), sampling.max_tokens
-            ):
-                for row, completion in zip(batch, self._complete(batch, sampling), strict=True):
-                    results[row.request, row.attempt] = completion
-        return [
-            [results[index, attempt] for attempt in range(len(request.seeds))] for index, request in enumerate(requests)
-        ]
+            for batch in self._batches(self._groups(requests), sampling.max_tokens):
+                for group, completions in zip(batch, self._complete(batch, sampling), strict=True):
+                    results[group.request, group.first_attempt] = completions
+        gathered: list[list[Completion]] = [[] for _ in requests]
+        for request, first_attempt in sorted(results):
+            gathered[request] += results[request, first_attempt]
+        return gathered
 
     def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
         """See `Engine.logprobs`."""
         order = sorted(range(len(sequences)), key=lambda index: sum(map(len, sequences[index])))
         results: list[list[float]] = [[] for _ in sequences]
         with self._inference():
-            for start, end in self._spans([sum(map(len, sequences[index])) for index in order], 0):
+            for start, end in self._spans([sum(map(len, sequences[index])) for index in order]):
                 batch = [sequences[index] for index in order[start:end]]
                 for index, values in zip(order[start:end], self._forced(batch), strict=True):
                     results[index] = values
@@ -128,67 +126,77 @@ class TransformersEngine:
         training = self._module.training
         self._module.train(False)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), folded_attention(self._module) if self._lanes > 1 else nullcontext():
                 yield
         finally:
             self._module.train(training)
 
-    def _batches(self, rows: Sequence[_Row], max_tokens: int) -> Iterator[Sequence[_Row]]:
-        for start, end in self._spans([len(row.prompt) for row in rows], max_tokens):
-            yield rows[start:end]
+    def _groups(self, requests: Sequence[Request]) -> list[_Group]:
+        """The attempts of each request in groups of at most as many as there are lanes, by length of prompt."""
+        groups = [
+            _Group(tuple(request.prompt_tokens), index, first, tuple(request.seeds[first : first + self._lanes]))
+            for index, request in enumerate(requests)
+            for first in range(0, len(request.seeds), self._lanes)
+        ]
+        return sorted(groups, key=lambda group: (len(group.prompt), group.prompt))
 
-    def _spans(self, lengths: Sequence[int], extra: int) -> Iterator[tuple[int, int]]:
+    def _batches(self, groups: Sequence[_Group], max_tokens: int) -> Iterator[Sequence[_Group]]:
+        lanes = max((len(group.seeds) for group in groups), default=0)
+        for start, end in self._spans([len(group.prompt) for group in groups], lanes * max_tokens, lanes):
+            yield groups[start:end]
+
+    def _spans(self, lengths: Sequence[int], extra: int = 0, lanes: int = 1) -> Iterator[tuple[int, int]]:
         """Slices of rows, sorted by length, whose padded size stays within the token budget."""
         start = 0
         for index, length in enumerate(lengths):
             size = index + 1 - start
-            if size > 1 and (size * (length + extra) > self._token_budget or size > self._row_limit):
+            if size > 1 and (size * (length + extra) > self._token_budget or size * lanes > self._row_limit):
                 yield start, index
                 start = index
         if start < len(lengths):
             yield start, len(lengths)
 
-    def _complete(self, rows: Sequence[_Row], sampling: Sampling) -> list[Completion]:
-        """One completion per row. All rows are in the batch until enough of them have finished."""
-        distinct = {prompt: index for index, prompt in enumerate(dict.fromkeys(row.prompt for row in rows))}
+    def _complete(self, groups: Sequence[_Group], sampling: Sampling) -> list[list[Completion]]:
+        """The completions of each group. A group leaves the batch when all of it, and enough others, have finished."""
+        distinct = {prompt: index for index, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
         tokens, real = self._left_padded(list(distinct))
-        cache = DynamicCache(config=self._module.config)
-        logits = self._forward(tokens, real, _positions(real), cache)
-        owner = torch.tensor([distinct[row.prompt] for row in rows], device=tokens.device)
-        if len(distinct) < len(rows):
+        cache = new_cache(self._module)
+        logits = self._forward(tokens, real, _positions(real), cache)[:, -1]
+        owner = torch.tensor([distinct[group.prompt] for group in groups], device=tokens.device)
+        if len(distinct) < len(groups):
             cache.batch_select_indices(owner)
             logits, real = logits[owner], real[owner]
-        state = _Running(rows, self._end_tokens)
-        uniforms = Uniforms([row.seed for row in rows], sampling.max_tokens)
-        positions = real.sum(1)
+        state = Running([group.seeds for group in groups], self._end_tokens, sampling.max_tokens)
+        logits = logits.repeat_interleave(state.lanes, 0)
+        visible = lane_mask(real, state.lanes, sampling.max_tokens)
+        positions = real.sum(1, keepdim=True).expand(-1, state.lanes)
         for step in range(sampling.max_tokens):
             logprobs = distribution(logits, sampling)
-            drawn = draw(logprobs, uniforms.at(step, state.running))
+            drawn = draw(logprobs, state.uniforms(step))
             state.append(drawn, logprobs.gather(1, drawn.unsqueeze(1)).squeeze(1))
             if state.all_finished or step + 1 == sampling.max_tokens:
                 break
+            drawn = drawn.view(-1, state.lanes)
             if state.share_finished >= _WORTH_REMOVING:
                 kept = state.remove_finished().to(tokens.device)
                 cache.batch_select_indices(kept)
-                drawn, real, positions = drawn[kept], real[kept], positions[kept]
-            real = torch.cat([real, real.new_ones(len(real), 1)], dim=1)
-            logits = self._forward(drawn.unsqueeze(1), real, positions.unsqueeze(1), cache)
+                drawn, visible, positions = drawn[kept], visible[kept], positions[kept]
+            seen = visible[..., : real.shape[1] + state.lanes * (step + 1)]
+            logits = self._forward(drawn, seen if self._lanes > 1 else seen[:, 0, 0], positions, cache).flatten(0, 1)
             positions = positions + 1
         return state.completions()
 
-    def _forward(
-        self, tokens: torch.Tensor, real: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
-    ) -> torch.Tensor:
-        """Logits (rows, vocabulary) of the token that follows the last of `tokens` (rows, length)."""
+    def _forward(self, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """Logits of what follows `tokens` (rows, length): all of one token per lane, only the last of prompts."""
         output = self._module(
             input_ids=tokens,
-            attention_mask=real,
+            attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=0 if mask.dim() == 4 else 1,
         )
-        return output.logits[:, -1]  # type: ignore[no-any-return]
+        return cast(torch.Tensor, output.logits)
 
     def _forced(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
         """Log-probabilities of the responses. Rows end together: logits are made only where responses are."""
@@ -215,46 +223,6 @@ class TransformersEngine:
             real[row, length - len(sequence) :] = 1
         device = self._module.device
         return torch.from_numpy(tokens).to(device), torch.from_numpy(real).to(device)
-
-
-class _Running:
-    """What has been drawn so far, and which rows are still in the batch."""
-
-    def __init__(self, rows: Sequence[_Row], end_tokens: frozenset[int]) -> None:
-        self._end_tokens = torch.tensor(sorted(end_tokens))
-        self.running = np.arange(len(rows))
-        self._finished = np.zeros(len(rows), dtype=bool)
-        self._tokens: list[list[int]] = [[] for _ in rows]
-        self._logprobs: list[list[float]] = [[] for _ in rows]
-
-    def append(self, drawn: torch.Tensor, logprobs: torch.Tensor) -> None:
-        """The next token of every running row; what is drawn for a finished one is dropped."""
-        ended = torch.isin(drawn.cpu(), self._end_tokens).tolist()
-        for row, token, logprob, ends in zip(self.running, drawn.tolist(), logprobs.tolist(), ended, strict=True):
-            if not self._finished[row]:
-                self._tokens[row].append(token)
-                self._logprobs[row].append(logprob)
-                self._finished[row] = ends
-
-    @property
-    def all_finished(self) -> bool:
-        return bool(self._finished[self.running].all())
-
-    @property
-    def share_finished(self) -> float:
-        return float(self._finished[self.running].mean())
-
-    def remove_finished(self) -> torch.Tensor:
-        """Indices, within the running rows, of those that go on."""
-        kept = np.flatnonzero(~self._finished[self.running])
-        self.running = self.running[kept]
-        return torch.from_numpy(kept)
-
-    def completions(self) -> list[Completion]:
-        return [
-            Completion(tuple(tokens), tuple(logprobs), bool(finished))
-            for tokens, logprobs, finished in zip(self._tokens, self._logprobs, self._finished, strict=True)
-        ]
 
 
 def _positions(real: torch.Tensor) -> torch.Tensor:

@@ -65,6 +65,25 @@ def test_a_completion_does_not_depend_on_its_batch(sampling: Sampling) -> None:
     ]
 
 
+def test_prompts_may_ask_for_different_numbers_of_completions() -> None:
+    sampling = Sampling(max_tokens=6)
+    whole = engine().generate(requests(11), sampling)
+    counts = [3, 0, 11, 8, 1]
+    ragged = [Request(one.prompt_tokens, one.seeds[:count]) for one, count in zip(requests(11), counts, strict=True)]
+    for some, all_of_them, count in zip(engine().generate(ragged, sampling), whole, counts, strict=True):
+        assert [one.tokens for one in some] == [one.tokens for one in all_of_them[:count]]
+
+
+def test_windowed_attention_goes_one_attempt_to_a_row() -> None:
+    settings = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
+    model = TransformersEngine(small_model(**settings), [END], shared=True)
+    completions = model.generate(requests(), Sampling(max_tokens=12))
+    for prompt, own in zip(PROMPTS, completions, strict=True):
+        forced = model.logprobs([(prompt, one.tokens) for one in own])
+        for one, expected in zip(own, forced, strict=True):
+            assert one.logprobs == pytest.approx(expected, abs=2e-5)
+
+
 def test_completions_end_at_the_end_token() -> None:
     completions = [one for own in engine().generate(requests(64), Sampling(max_tokens=30)) for one in own]
     assert Counter(one.finished for one in completions).keys() == {True, False}
@@ -113,5 +132,5 @@ def test_a_copy_takes_the_full_state_and_its_dtype() -> None:
 
 def test_nothing_asked_nothing_done() -> None:
     assert engine().generate([], Sampling()) == []
-    assert engine().generate([Request(PROMPTS[0], [])], Sampling()) == [[]]
+    assert engine().generate([Request(PROMPTS[0], [])], Sampling(max_tokens=4)) == [[]]
     assert engine().logprobs([]) == []

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ptc.runtime.engines.protocol import Sampling
-from ptc.runtime.sampling import Uniforms, distribution, draw, seed_of
+from ptc.runtime.sampling import Uniforms, distribution, draw, philox, seed_of
 
 
 def test_seeds_depend_on_every_part_and_on_its_type() -> None:
@@ -34,6 +34,22 @@ def test_a_stream_does_not_know_its_neighbours() -> None:
         assert together.at(position)[1] == alone.at(position)[0]
         assert together.at(position, np.array([1])) == alone.at(position)
     assert together.at(3)[0] != together.at(3)[2]
+
+
+def test_philox_gives_the_published_vectors() -> None:
+    """Known answers of Random123, for counter and key of zeros. (Only 64 of the counter's 128 bits are used here.)"""
+    words = philox(np.array([0], dtype=np.uint64), np.array([0], dtype=np.uint64))
+    assert [f"{int(word):08x}" for word in words[:, 0]] == ["6627e8d5", "e169c58d", "bc57ac4c", "9b00dbd8"]
+
+
+def test_uniforms_are_uniform_and_all_different() -> None:
+    uniforms = torch.stack([Uniforms([seed_of(0, row) for row in range(500)], 40).at(step) for step in range(40)])
+    assert len(uniforms.unique()) == 20_000
+    assert 0 <= float(uniforms.min()) < float(uniforms.max()) < 1
+    histogram = torch.histc(uniforms.float(), bins=20, min=0, max=1)
+    assert ((histogram - 1000).abs() < 5 * 1000**0.5).all()
+    shifted = torch.corrcoef(torch.stack([uniforms[:-1].flatten(), uniforms[1:].flatten()]))[0, 1]
+    assert abs(float(shifted)) < 0.03
 
 
 def test_draws_follow_the_distribution() -> None:
