@@ -146,7 +146,7 @@ def execute(
             out or Path.cwd(),
             folder,
         )
-        store.observe = run.observe
+        before, store.observe = store.observe, run.observe
         try:
             exit_code, message = run.to_the_end()
             try:
@@ -156,47 +156,35 @@ def execute(
                     raise
                 exit_code, message = 6, str(disk_full(store.root))
         finally:
-            store.observe = run.before
+            store.observe = before
             store.close()
         return Outcome(
             exit_code, message, folder.id, folder.path, run.artifacts, tuple(run.ran), tuple(run.reused), run.exports
         )
 
 
+@dataclass
 class _Run:
     """One walk over the graph. Holds what is known so far."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        store: Store,
-        profile: Any,
-        implementations: Mapping[str, Implementation],
-        listener: Listener,
-        stop: Stop,
-        wait: bool,
-        base: Path,
-        out: Path,
-        folder: RunFolder,
-    ) -> None:
-        self.graph = graph
-        self.store = store
-        self.profile = profile
-        self.implementations = implementations
-        self.listener = listener
-        self.stop = stop
-        self.wait = wait
-        self.base = base
-        self.out = out
-        self.folder = folder
-        self.before = store.observe
-        self.artifacts: dict[str, Artifact] = {}
-        self.ran: list[str] = []
-        self.reused: list[str] = []
-        self.exports: dict[str, Path] = {}
-        self._node: Node | None = None
-        self._meaning = ""
-        self._attempt = 0
+    graph: Graph
+    store: Store
+    profile: Any
+    implementations: Mapping[str, Implementation]
+    listener: Listener
+    stop: Stop
+    wait: bool
+    base: Path
+    out: Path
+    folder: RunFolder
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    exports: dict[str, Path] = field(default_factory=dict)
+    node: Node | None = None
+    """The one it is at."""
+    meaning: str = ""
+    attempt: int = 0
 
     def to_the_end(self) -> tuple[int, str]:
         """Runs everything; the exit code and the user's line."""
@@ -205,7 +193,7 @@ class _Run:
             self.folder.journal.append("PLANNED", data={"nodes": list(self.graph.nodes)})
             for meaning, node in self.graph.nodes.items():
                 self.stop.check()
-                self._node, self._meaning, self._attempt = node, meaning, 0
+                self.node, self.meaning, self.attempt = node, meaning, 0
                 self.artifacts[meaning] = self._artifact(meaning, node)
                 if node.kind == "export":
                     self._export(meaning, node)
@@ -269,14 +257,14 @@ class _Run:
         content: str | None,
     ) -> Artifact:
         key = key_of(document)
-        self._attempt = self.folder.node_attempts(meaning) + 1
+        self.attempt = self.folder.node_attempts(meaning) + 1
         self._journal("LOCKED", {"key": key}, durable=False)
         pieces = self.store.partial(key, self.observe)
         names = pieces.names()
         resumed = names[-1] if names else None
         self._journal("RUNNING", {"key": key, "kind": node.kind, "label": node.label, "resumed": resumed})
-        self.folder.say(f"{name(node)}: attempt {self._attempt}" + (f", from {resumed}" if resumed else ""))
-        self.listener.started(node, self._attempt, resumed)
+        self.folder.say(f"{name(node)}: attempt {self.attempt}" + (f", from {resumed}" if resumed else ""))
+        self.listener.started(node, self.attempt, resumed)
         began = time.monotonic()
         result = self.store.scratch(node.kind)
         context = Context(
@@ -294,7 +282,7 @@ class _Run:
             "label": node.label,
             "place": node.place,
             "run": self.folder.id,
-            "attempt": self._attempt,
+            "attempt": self.attempt,
             "seconds": round(seconds, 3),
         }
         artifact = self.store.publish(document, result, type, provenance)
@@ -330,7 +318,7 @@ class _Run:
         return heartbeat
 
     def _metrics(self, meaning: str, node: Node) -> Callable[[Mapping[str, Json]], None]:
-        where: dict[str, Json] = {"node": meaning, "label": node.label, "kind": node.kind, "attempt": self._attempt}
+        where: dict[str, Json] = {"node": meaning, "label": node.label, "kind": node.kind, "attempt": self.attempt}
 
         def log(row: Mapping[str, Json]) -> None:
             self.folder.metrics({**where, **row})
@@ -354,20 +342,20 @@ class _Run:
         self.folder.say(f"{event.lower()} {' '.join(f'{key}={value}' for key, value in data.items())}")
 
     def _journal(self, type: str, data: Mapping[str, Json], durable: bool = True) -> None:
-        self.folder.journal.append(type, self._meaning, self._attempt, data, durable)
+        self.folder.journal.append(type, self.meaning, self.attempt, data, durable)
 
     def _stopped(self, exit_code: int, message: str) -> None:
         state = "PREEMPTED" if exit_code in (5, 130) else "FAILED"
         self.store.disk.remove(self.folder.path / "ballast")
         try:
-            if self._node is not None:
+            if self.node is not None:
                 self._journal(state, {"exit_code": exit_code, "message": message})
             self.folder.say(message)
         except OSError as error:
             if not is_disk_full(error):
                 raise
-        if self._node is not None:
-            self.listener.stopped(self._node, message)
+        if self.node is not None:
+            self.listener.stopped(self.node, message)
 
     # How it ends
 
@@ -389,7 +377,7 @@ class _Run:
         return f"stopped in {self._where()}; what is sealed is kept: run the same command to go on"
 
     def _where(self) -> str:
-        return name(self._node) if self._node is not None else "the start of the run"
+        return name(self.node) if self.node is not None else "the start of the run"
 
 
 def name(node: Node) -> str:
