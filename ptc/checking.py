@@ -42,7 +42,7 @@ def show(result: CheckResult, out: TextIO) -> None:
     from ptc.lang.render import render
 
     for diagnostic in result.diagnostics:
-        print(render(diagnostic, result.source, color=colored(out)), file=out, end="\n\n")
+        print(render(diagnostic, result.source, colour=coloured(out)), file=out, end="\n\n")
 
 
 def verdict(result: CheckResult) -> str:
@@ -57,7 +57,7 @@ def verdict(result: CheckResult) -> str:
     return ", ".join(counts) if is_wrong(result) else "ok, " + ", ".join(counts)
 
 
-def colored(out: TextIO) -> bool:
+def coloured(out: TextIO) -> bool:
     return out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
@@ -99,15 +99,15 @@ def explain(code: str | None) -> int:
             print(f"{known}  {title}")
         return 0
     by_name = {_name(title): known for known, title in titles.items()}
-    known = code.upper() if code.upper() in titles else by_name.get(code.lower())
-    if known is None:
+    found = code.upper() if code.upper() in titles else by_name.get(code.lower())
+    if found is None:
         import difflib
 
         close = difflib.get_close_matches(code.upper(), titles, n=1) or difflib.get_close_matches(code, by_name, n=1)
         guess = f": did you mean `{close[0]}`?" if close else "; `ptc explain` lists all"
         print(f"ptc explain: there is no code `{code}`{guess}", file=sys.stderr)
         return 2
-    print(_pages().joinpath(f"{known}.md").read_text(encoding="utf-8").rstrip())
+    print(_pages().joinpath(f"{found}.md").read_text(encoding="utf-8").rstrip())
     return 0
 
 

@@ -91,7 +91,7 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     """Says what is wrong with programs, and where. Runs nothing, loads nothing."""
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--types", action="store_true", help="print the inferred type of each source")
-    parser.add_argument("--data", action="store_true", help="read headers of datasets and models, to know their columns")
+    parser.add_argument("--data", action="store_true", help="read headers of datasets and models for their columns")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     _set(parser)
     _json(parser)
@@ -142,7 +142,7 @@ def run(parser: Parser, words: Sequence[str]) -> int:
     from ptc import running
 
     if found.dry:
-        return running.plan(_request(parser, found), "plan", json=False)
+        return running.plan(_request(parser, found), "plan", as_json=False)
     return running.run(_request(parser, found), wait=not found.no_wait)
 
 

@@ -208,7 +208,7 @@ class Live(Plain):
 
 def title(node: Node) -> str:
     """``reasoner (train)``, or the kind of a node without a name."""
-    return f"{node.label} ({node.kind})" if node.label else node.kind
+    return f"{node.label} ({node.kind})" if node.label not in ("", node.kind) else node.kind
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from ptc.runtime.artifacts import InputWrong, ResourceMissing
 
@@ -54,12 +54,8 @@ class Profile(BaseModel):
     """Samples in one forward pass; None: as many as fit a fixed number of tokens."""
     checkpoint_every: PositiveInt | None = None
     """Optimizer steps between sealed checkpoints; None: ten in a stage."""
-    max_lag: NonNegativeInt | None = None
-    """Bounds the lag that programs allow; None: theirs."""
     store: Path = Field(default=Path(".ptc"), strict=False)
     """Folder of the store, with the runs in it. Relative to the working directory."""
-    out: Path = Field(default=Path("."), strict=False)
-    """Folder that relative paths of exports start at."""
     allow_hub: bool = False
     """Models and datasets may be fetched from the hub; otherwise only what the cache has."""
 

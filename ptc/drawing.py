@@ -1,0 +1,71 @@
+"""A graph as a picture in text (mermaid, dot), and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+from ptc.compiler.graph import Graph, Node
+
+
+def mermaid(graph: Graph) -> str:
+    """A mermaid flowchart, as Markdown renderers draw it."""
+    names = _names(graph)
+    lines = ["flowchart TD"]
+    for meaning, node in graph.nodes.items():
+        opening, closing = _MERMAID.get(node.kind, ("[", "]"))
+        lines.append(f'  {names[meaning]}{opening}"{_text(node, "<br/>")}"{closing}')
+    lines += [f"  {names[source]} {'-.->' if gate else '-->'} {names[to]}" for source, to, gate in edges(graph)]
+    return "\n".join(lines)
+
+
+def dot(graph: Graph) -> str:
+    """A Graphviz digraph."""
+    names = _names(graph)
+    lines = ["digraph {", "  node [fontname=Helvetica]"]
+    for meaning, node in graph.nodes.items():
+        shape = _DOT.get(node.kind, "ellipse")
+        lines.append(f'  {names[meaning]} [label="{_text(node, _DOT_LINE_END)}", shape={shape}]')
+    for source, to, gate in edges(graph):
+        lines.append(f"  {names[source]} -> {names[to]}" + (" [style=dashed]" if gate else ""))
+    return "\n".join([*lines, "}"])
+
+
+def as_json(graph: Graph) -> str:
+    """The whole graph: every node's document with its labels, and the roots."""
+    nodes = {
+        meaning: {**node.document, "label": node.label, "names": dict(node.names), "after": list(node.after)}
+        for meaning, node in graph.nodes.items()
+    }
+    return json.dumps({"schema": 1, "nodes": nodes, "roots": list(graph.roots)}, indent=2)
+
+
+FORMATS: Mapping[str, Callable[[Graph], str]] = {"mermaid": mermaid, "dot": dot, "json": as_json}
+
+_MERMAID = {
+    "train": ("[[", "]]"),
+    "new_model": ("([", "])"),
+    "claim": ("{{", "}}"),
+    "gate": ("{{", "}}"),
+    "export": ("[/", "/]"),
+}
+_DOT = {"train": "box", "new_model": "box", "claim": "diamond", "gate": "diamond", "export": "folder"}
+_DOT_LINE_END = "\\n"
+
+
+def edges(graph: Graph) -> Iterator[tuple[str, str, bool]]:
+    """From, to, and whether the second only waits for the first (a gate)."""
+    for meaning, node in graph.nodes.items():
+        for source in dict.fromkeys(node.inputs.values()):
+            yield source, meaning, False
+        for source in node.after:
+            yield source, meaning, True
+
+
+def _names(graph: Graph) -> dict[str, str]:
+    return {meaning: f"n{number}" for number, meaning in enumerate(graph.nodes)}
+
+
+def _text(node: Node, line_end: str) -> str:
+    label = node.label.replace('"', "'")
+    return f"{label}{line_end}{node.kind}" if label and label != node.kind else node.kind

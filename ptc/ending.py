@@ -1,0 +1,214 @@
+"""The end of a run: per stage what was claimed and what was measured, and where everything is."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ptc.compiler.graph import Graph, Node
+from ptc.progress import amount, duration
+from ptc.runtime.artifacts import Artifact
+from ptc.runtime.executor import Outcome
+from ptc.runtime.store import Store
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage of the table. What was not measured is None."""
+
+    name: str
+    claims: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    entry: Mapping[str, float] | None
+    """Summary of the stage's eval on the weights that it started from, or took over from."""
+    exit: Mapping[str, float] | None
+    parameters: int | None
+    tokens: int | None
+    """Tokens trained on."""
+    seconds: float | None
+
+
+def show(console: Console, graph: Graph, store: Store, outcome: Outcome, command: str) -> None:
+    """The table of stages, if all was done, and the lines that say where things are and how to go on."""
+    if outcome.exit_code == 0 and any(node.kind == "train" for node in graph.nodes.values()):
+        console.print()
+        console.print(table(list(stage_rows(graph, store, outcome))))
+    console.print()
+    for name, text in places(graph, store, outcome, command):
+        console.print(Text(f"{name:<9} {text}"), soft_wrap=True)
+
+
+# The table -----------------------------------------------------------------------------------------------------------
+
+
+def stage_rows(graph: Graph, store: Store, outcome: Outcome) -> Iterator[StageRow]:
+    """In the order of the run."""
+    records = {action.artifact: action.provenance for _key, action in store.actions()}
+    for meaning, node in graph.nodes.items():
+        if node.kind != "train" or meaning not in outcome.artifacts:
+            continue
+        artifact = outcome.artifacts[meaning]
+        record = records.get(artifact.digest, {})
+        claims = {
+            other: each
+            for other, each in graph.nodes.items()
+            if each.kind == "claim" and each.names["stage"] == node.label and other in outcome.artifacts
+        }
+        entry, exit = _measured(graph, meaning, claims.values(), outcome)
+        yield StageRow(
+            name=node.label,
+            claims=tuple(f"{claim.names['role']} {claim.names['eval']}" for claim in claims.values()),
+            verdicts=tuple(_verdict(outcome.artifacts[claim]) for claim in claims),
+            entry=entry,
+            exit=exit,
+            parameters=parameter_count(artifact.path / "model.safetensors"),
+            tokens=_tokens(store, str(record.get("run", "")), meaning),
+            seconds=record.get("seconds"),
+        )
+
+
+def _measured(
+    graph: Graph, meaning: str, claims: Iterable[Node], outcome: Outcome
+) -> tuple[Mapping[str, float] | None, Mapping[str, float] | None]:
+    """Entry (or the carrier of a consolidation) and exit of the first claim; of a stage without one, its report."""
+    for claim in claims:
+        before = claim.inputs.get("entry") or claim.inputs.get("carrier")
+        return _summary(outcome, before), _summary(outcome, claim.inputs["exit"])
+    for other, node in graph.nodes.items():
+        if node.kind in ("pass_rate", "bits_per_character") and node.inputs["model"] == meaning:
+            return None, _summary(outcome, other)
+    return None, None
+
+
+def _summary(outcome: Outcome, meaning: str | None) -> Mapping[str, float] | None:
+    if meaning is None or meaning not in outcome.artifacts:
+        return None
+    found: Mapping[str, float] = _document(outcome.artifacts[meaning].path / "summary.json")
+    return found
+
+
+def _verdict(artifact: Artifact) -> str:
+    return str(_document(artifact.path / "verdict.json")["summary"])
+
+
+def parameter_count(weights: Path) -> int | None:
+    """Numbers in a safetensors file, from its header alone; None for a sharded model."""
+    if not weights.is_file():
+        return None
+    with weights.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    return sum(int(prod(tensor["shape"])) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _tokens(store: Store, run: str, meaning: str) -> int | None:
+    """Tokens that a stage trained on, from the last line that it logged in the run that trained it."""
+    path = store.runs_folder() / run / "metrics.jsonl"
+    if not run or not path.is_file():
+        return None
+    last = None
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if meaning in line and "num_tokens" in line:
+            last = line
+    return None if last is None else int(json.loads(last)["num_tokens"])
+
+
+def table(rows: list[StageRow]) -> Table:
+    evals = [summary for row in rows for summary in (row.entry, row.exit) if summary]
+    names = _columns(evals)
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("stage", "claimed", "measured"):
+        shown.add_column(head, overflow="fold")
+    for head in (*names, "parameters", "tokens", "time"):
+        shown.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        shown.add_row(
+            Text(row.name),
+            Text("\n".join(row.claims) or "–"),
+            Text("\n".join(row.verdicts) or "–"),
+            *(_change(row, name) for name in names),
+            amount(row.parameters) if row.parameters is not None else "–",
+            amount(row.tokens) if row.tokens is not None else "–",
+            duration(row.seconds) if row.seconds is not None else "–",
+        )
+    return shown
+
+
+def _columns(evals: list[Mapping[str, float]]) -> list[str]:
+    """pass@1, pass@k of the largest k, bits per character: whichever was measured."""
+    largest = max((int(name[5:]) for summary in evals for name in summary if name[5:].isdecimal()), default=0)
+    wanted = ["pass@1", f"pass@{largest}", "bits_per_character"]
+    return [name for name in dict.fromkeys(wanted) if any(name in summary for summary in evals)]
+
+
+def _change(row: StageRow, name: str) -> str:
+    values = [_value(summary, name) for summary in (row.entry, row.exit)]
+    return " → ".join(value for value in values if value) or "–"
+
+
+def _value(summary: Mapping[str, float] | None, name: str) -> str:
+    if summary is None or name not in summary:
+        return ""
+    return f"{summary[name]:.1%}" if name.startswith("pass@") else f"{summary[name]:.3f}"
+
+
+# Where everything is -------------------------------------------------------------------------------------------------
+
+
+def places(graph: Graph, store: Store, outcome: Outcome, command: str) -> Iterator[tuple[str, str]]:
+    """What to look at next, and the lines to type."""
+    here = Path.cwd()
+    yield "run", _shown(outcome.folder, here)
+    yield "store", _shown(store.root, here)
+    yield "metrics", _shown(outcome.folder / "metrics.jsonl", here)
+    yield "log", _shown(outcome.folder / "run.log", here)
+    for folder in outcome.exports.values():
+        yield "export", _shown(folder, here)
+    for folder in outcome.exports.values():
+        yield "generate", generate(_shown(folder, here), _example(graph, outcome))
+        yield "serve", f"vllm serve {_shown(folder, here)}"
+    yield "resume" if outcome.exit_code else "again", command
+
+
+def generate(folder: str, prompt: str) -> str:
+    """A line for the shell that completes a prompt with nothing but transformers."""
+    code = (
+        "from transformers import pipeline; "
+        f"print(pipeline('text-generation', {folder!r})"
+        f"([{{'role': 'user', 'content': {prompt!r}}}], max_new_tokens=32)[0]['generated_text'][-1]['content'])"
+    )
+    return f'python -c "{code}"'
+
+
+def _example(graph: Graph, outcome: Outcome) -> str:
+    """A prompt that an eval measured with."""
+    for meaning, node in graph.nodes.items():
+        if node.kind == "pass_rate" and meaning in outcome.artifacts:
+            return _first_prompt(outcome.artifacts[meaning].path / "counts.parquet")
+    return "Hello"
+
+
+def _first_prompt(counts: Path) -> str:
+    from pyarrow import parquet
+
+    batch = next(parquet.ParquetFile(counts).iter_batches(batch_size=1, columns=["prompt"]))
+    prompt = str(batch.column("prompt")[0])
+    return prompt if prompt.isprintable() and '"' not in prompt and "$" not in prompt else "Hello"
+
+
+def _shown(path: Path, here: Path) -> str:
+    """Relative where that is shorter."""
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _document(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

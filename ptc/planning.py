@@ -1,0 +1,307 @@
+"""The plan: what a run of a program would do, what it would reuse and why, and what each stage costs at most.
+
+Pydantic stands at the border: `Plan` is the document that ``ptc plan --json`` prints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ptc.compiler import names
+from ptc.compiler.graph import Graph, Json, Node
+from ptc.runtime.forecast import Forecast, forecast
+from ptc.runtime.profile import Profile
+from ptc.runtime.store import Store
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedNode(_Document):
+    """One node, in the order of the run."""
+
+    meaning: str
+    kind: str
+    label: str
+    action: Literal["reuse", "run"]
+    reasons: tuple[str, ...]
+    """Why it runs, one line each."""
+    resumes: str | None
+    """The sealed piece that it goes on from."""
+    artifact: str | None
+    """Digest of what is reused."""
+
+
+class Setting(_Document):
+    """A setting of a stage, and where its value is from: the program, TRL, PyTorch or ptc."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class PlannedStage(_Document):
+    """What a stage does. Counts are upper bounds where filters decide; None where the data must be read first."""
+
+    name: str
+    claims: tuple[str, ...]
+    action: Literal["reuse", "run"]
+    steps: int | None
+    trained: int | None
+    """Parameters that receive gradient, embeddings apart: their number is known once the tokenizer is made."""
+    frozen: int | None
+    sampled_tokens: int | None
+    """At most: every attempt as long as it may be."""
+    memory: int | None
+    """Bytes for weights, gradients and optimizer state in float32; embeddings and activations come on top."""
+    settings: tuple[Setting, ...]
+
+
+class Plan(_Document):
+    """What a run would do."""
+
+    schema_version: Literal[1] = 1
+    program: str
+    profile: dict[str, Any]
+    nodes: tuple[PlannedNode, ...]
+    stages: tuple[PlannedStage, ...]
+
+    @property
+    def reused(self) -> int:
+        return sum(1 for node in self.nodes if node.action == "reuse")
+
+
+def make_plan(program: str, graph: Graph, store: Store, profile: Profile, base: Path) -> Plan:
+    """Asks the store about every node. Reads; changes nothing."""
+    fates = forecast(graph, store, profile, base)
+    stages = [(meaning, node) for meaning, node in graph.nodes.items() if node.kind == "train"]
+    return Plan(
+        program=program,
+        profile=profile.model_dump(mode="json"),
+        nodes=tuple(_node(graph, meaning, fates) for meaning in graph.nodes),
+        stages=tuple(_stage(graph, node, fates[meaning]) for meaning, node in stages),
+    )
+
+
+def _node(graph: Graph, meaning: str, fates: Mapping[str, Forecast]) -> PlannedNode:
+    node, fate = graph.nodes[meaning], fates[meaning]
+    running = [graph.nodes[source] for source in node.inputs.values() if fates[source].action == "run"]
+    behind = ", ".join(dict.fromkeys(each.label or each.kind for each in running))
+    return PlannedNode(
+        meaning=meaning,
+        kind=node.kind,
+        label=node.label,
+        action=fate.action,
+        reasons=(f"behind {behind}",) if behind else fate.reasons,
+        resumes=fate.resumes,
+        artifact=fate.artifact,
+    )
+
+
+def _stage(graph: Graph, node: Node, fate: Forecast) -> PlannedStage:
+    steps = _steps(graph, node)
+    roles: dict[str, int | None] = {"train": 0, "freeze": 0}
+    for model, settings in node.settings["models"].items():
+        found = parameters(graph, node.inputs[model])
+        so_far = roles[settings["as"]]
+        roles[settings["as"]] = None if found is None or so_far is None else so_far + found
+    trained, frozen = roles["train"], roles["freeze"]
+    return PlannedStage(
+        name=node.label,
+        claims=tuple(_claims(graph, node.label)),
+        action=fate.action,
+        steps=steps,
+        trained=trained,
+        frozen=frozen,
+        sampled_tokens=_sampled_tokens(node, steps),
+        # Weights, gradients and AdamW's two moments of what is trained, weights of what is frozen, 4 bytes each.
+        memory=None if trained is None or frozen is None else 16 * trained + 4 * frozen,
+        settings=tuple(_settings(node)),
+    )
+
+
+def _claims(graph: Graph, stage: str) -> Iterator[str]:
+    for node in graph.nodes.values():
+        if node.kind == "claim" and node.names.get("stage") == stage:
+            yield f"{node.names['role']} {node.names['eval']}"
+
+
+# Counting ------------------------------------------------------------------------------------------------------------
+
+
+def rows(graph: Graph, meaning: str) -> int | None:
+    """How many rows a source has at most; None where a file must be read to know."""
+    node = graph.nodes[meaning]
+    inputs = [rows(graph, source) for role, source in node.inputs.items() if role not in ("model", "tokenizer")]
+    if node.kind == "gym":
+        return int(node.settings["size"])
+    if not inputs or None in inputs:
+        return None
+    total = sum(count for count in inputs if count is not None)
+    if node.kind == "slice":
+        return math.ceil(total * float(node.settings["to"] - node.settings["from"]))
+    if node.kind == "take":
+        return min(total, int(node.settings["count"]))
+    if node.kind == "sample":
+        return total * int(node.settings["n"])
+    return total
+
+
+def _steps(graph: Graph, node: Node) -> int | None:
+    budget = node.settings["budget"]
+    if budget["unit"] == "steps":
+        return int(budget["count"])
+    first = node.settings["terms"][0]["source"]
+    available = rows(graph, node.inputs[first])
+    if available is None:
+        return None
+    return math.ceil(float(budget["count"]) * math.ceil(available / int(node.settings["batch"][first]["count"])))
+
+
+def _sampled_tokens(node: Node, steps: int | None) -> int | None:
+    if steps is None:
+        return None
+    total = 0
+    for source, flow in node.settings["flows"].items():
+        for step in flow:
+            if step["op"] == "sample":
+                total += steps * node.settings["batch"][source]["count"] * step["n"] * step["max_tokens"]
+    return total
+
+
+def parameters(graph: Graph, meaning: str) -> int | None:
+    """Parameters of a model, from the shape it is made with; None where a checkpoint must be read to know."""
+    node = graph.nodes[meaning]
+    if node.kind == "train":
+        return parameters(graph, node.inputs[node.settings["result"]])
+    if node.kind != "new_model":
+        return None
+    shape = node.settings
+    hidden, heads, kv_heads, head = shape["hidden"], shape["heads"], shape["kv_heads"], shape["head_dim"]
+    attention = 2 * hidden * heads * head + 2 * hidden * kv_heads * head
+    norms = 2 * hidden + (2 * head if shape["family"] == "qwen3" else 0)
+    return int(shape["layers"] * (attention + 3 * hidden * shape["intermediate"] + norms) + hidden)
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+_AS_SHARE = frozenset({"warmup"})
+
+
+def _settings(node: Node) -> Iterator[Setting]:
+    """What a stage was told, and what it was not told, with the origin of each."""
+    labels = node.names
+    for source, batch in node.settings["batch"].items():
+        name = f"batch({labels.get(source, source)})" if len(node.settings["batch"]) > 1 else "batch"
+        yield Setting(name=name, value=_counted(batch), origin="program")
+    budget = node.settings["budget"]
+    yield Setting(name="budget", value=_counted(budget), origin="program")
+    for flow in node.settings["flows"].values():
+        for step in flow:
+            if step["op"] == "sample":
+                yield from _with_origins("sample", step)
+    for optimizer in node.settings["optimizer"].values():
+        yield from _with_origins("adamw", optimizer)
+    yield from _with_origins("stage", {"max_length": node.settings["max_length"]})
+
+
+def _counted(quantity: Mapping[str, Json]) -> str:
+    """``1 epoch``, ``64 samples``."""
+    unit = str(quantity["unit"])
+    return f"{quantity['count']:g} {unit.removesuffix('s') if quantity['count'] == 1 else unit}"
+
+
+def _with_origins(place: names.Place, settings: Mapping[str, Json]) -> Iterator[Setting]:
+    """A value that equals the default is said to be the default's, even if the program repeats it."""
+    for row in names.rows(place):
+        if row.ours not in settings:
+            continue
+        value = settings[row.ours]
+        value = tuple(value) if isinstance(value, list) else value
+        default = not row.required and value == row.default
+        text = names.spelled(value)
+        if row.ours in _AS_SHARE and isinstance(value, float) and 0 < value < 1:
+            text = f"{value * 100:g}%"
+        yield Setting(name=f"{place}.{row.ours}", value=text, origin=row.origin if default else "program")
+
+
+# Printing ------------------------------------------------------------------------------------------------------------
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The plan as text."""
+    for stage in plan.stages:
+        yield from _stage_lines(stage)
+        yield ""
+    width = max(len(_title(node)) for node in plan.nodes)
+    for node in plan.nodes:
+        reason = "; ".join(node.reasons)
+        start = f"from {node.resumes}" if node.resumes else ""
+        why = ", ".join(part for part in (start, reason) if part)
+        yield f"{node.action:<5}  {_title(node):<{width}}  {why}".rstrip()
+    yield ""
+    to_run = len(plan.nodes) - plan.reused
+    yield f"{plan.program}: {len(plan.nodes)} nodes, {plan.reused} reused, {to_run} to run"
+
+
+def _title(node: PlannedNode) -> str:
+    return f"{node.label} ({node.kind})" if node.label and node.label != node.kind else node.kind
+
+
+def _stage_lines(stage: PlannedStage) -> Iterator[str]:
+    claims = ", ".join(stage.claims) or "claims nothing"
+    yield f"stage {stage.name}: {claims}"
+    yield f"  {_counts(stage)}"
+    groups: dict[str, list[str]] = {}
+    for setting in stage.settings:
+        groups.setdefault(setting.origin, []).append(f"{setting.name} = {setting.value}")
+    for origin, settings in groups.items():
+        yield f"  {origin + ':':<10} {', '.join(settings)}"
+
+
+def _counts(stage: PlannedStage) -> str:
+    from ptc.progress import amount
+
+    parts = ["steps known once the data is read" if stage.steps is None else f"{stage.steps} steps"]
+    if stage.trained is not None:
+        parts.append(f"trains {amount(stage.trained)} parameters and embeddings")
+    if stage.sampled_tokens:
+        parts.append(f"samples at most {amount(stage.sampled_tokens)} tokens")
+    if stage.memory is not None:
+        parts.append(f"{stage.memory / 2**20:.1f} MiB of weights and optimizer state")
+    return ", ".join(parts)
+
+
+def restricted(graph: Graph, label: str) -> Graph:
+    """The part of a graph that one node needs, that node its only root. Raises `KeyError` if no node is called so."""
+    target = _labelled(graph, label)
+    needed: set[str] = set()
+
+    def visit(meaning: str) -> None:
+        if meaning not in needed:
+            needed.add(meaning)
+            for before in _before(graph.nodes[meaning]):
+                visit(before)
+
+    visit(target)
+    return Graph({meaning: node for meaning, node in graph.nodes.items() if meaning in needed}, (target,))
+
+
+def _labelled(graph: Graph, label: str) -> str:
+    """The first node of that name: a source or model before what measures it."""
+    for meaning, node in graph.nodes.items():
+        if node.label == label:
+            return meaning
+    raise KeyError(label)
+
+
+def _before(node: Node) -> Iterator[str]:
+    yield from node.inputs.values()
+    yield from node.after
+    yield from (watch.prompts for watch in node.watches)

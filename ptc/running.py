@@ -1,0 +1,218 @@
+"""The commands that know the machine: `ptc plan`, `run`, `graph`, `runs`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptc import api, checking, drawing, planning
+from ptc.compiler.graph import Graph
+from ptc.runtime.artifacts import Implementation, InputWrong, InvariantBroken, PlanDrift, ResourceMissing
+from ptc.runtime.profile import Profile, load_profile
+from ptc.runtime.store import Store
+
+if TYPE_CHECKING:
+    from ptc.api import CheckResult
+
+EXIT_CODES: Mapping[type[Exception], int] = {InputWrong: 2, PlanDrift: 3, InvariantBroken: 4, ResourceMissing: 6}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    file: str
+    settings: Mapping[str, str]
+    profile: str | None = None
+    store: str | None = None
+    to: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A program that may run, and where."""
+
+    checked: CheckResult
+    graph: Graph
+    profile: Profile
+
+
+class Refused(Exception):
+    """The program is wrong, and that has been shown."""
+
+
+def prepare(request: Request) -> Prepared:
+    """Reads profile and program. Raises `Refused`, or one of `EXIT_CODES`."""
+    profile = _profile(request.profile, request.store)
+    checked = api.check_file(request.file, request.settings)
+    checking.show(checked, sys.stderr)
+    if not checked.sound:
+        print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)
+        raise Refused
+    graph = api.compiled(checked)
+    return Prepared(checked, graph if request.to is None else _restricted(graph, request.to), profile)
+
+
+def _profile(path: str | None, store: str | None) -> Profile:
+    profile = load_profile(None if path is None else Path(path))
+    return profile if store is None else profile.model_copy(update={"store": Path(store)})
+
+
+def _restricted(graph: Graph, label: str) -> Graph:
+    try:
+        return planning.restricted(graph, label)
+    except KeyError:
+        import difflib
+
+        labels = dict.fromkeys(node.label for node in graph.nodes.values() if node.label)
+        close = difflib.get_close_matches(label, labels, n=1)
+        guess = f": did you mean `{close[0]}`?" if close else f"; there are {', '.join(labels)}"
+        raise InputWrong(f"--to names no node: `{label}`{guess}") from None
+
+
+def ended(error: Exception) -> int:
+    """Prints the one line of a typed error; its exit code."""
+    print(f"ptc: {error}", file=sys.stderr)
+    return EXIT_CODES[type(error)]
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+def plan(request: Request, emit: str, as_json: bool) -> int:
+    try:
+        prepared = prepare(request)
+        if emit in ("ast", "core", "graph"):
+            print(_emitted(prepared, emit))
+            return 0
+        store = Store(prepared.profile.store, create=False)
+        found = planning.make_plan(
+            prepared.checked.source.path, prepared.graph, store, prepared.profile, Path.cwd()
+        )
+    except Refused:
+        return 2
+    except tuple(EXIT_CODES) as error:
+        return ended(error)
+    print(found.model_dump_json(indent=2) if as_json else "\n".join(planning.lines(found)))
+    return 0
+
+
+def _emitted(prepared: Prepared, emit: str) -> str:
+    from ptc import dump
+
+    assert prepared.checked.checked is not None
+    if emit == "graph":
+        return drawing.as_json(prepared.graph)
+    return dump.dump(prepared.checked.checked.tree if emit == "ast" else prepared.checked.checked.program)
+
+
+def graph(request: Request, format: str) -> int:
+    try:
+        prepared = prepare(request)
+    except Refused:
+        return 2
+    except tuple(EXIT_CODES) as error:
+        return ended(error)
+    print(drawing.FORMATS[format](prepared.graph))
+    return 0
+
+
+def run(request: Request, wait: bool) -> int:
+    """`ptc run`: the exit code of `runtime.executor.execute`."""
+    from rich.console import Console
+
+    from ptc import ending, progress
+    from ptc.runtime.executor import execute
+
+    try:
+        prepared = prepare(request)
+        store = Store(prepared.profile.store)
+        console = Console(highlight=False)
+        with progress.listening(console, len(prepared.graph.nodes)) as listener:
+            outcome = execute(
+                prepared.graph,
+                store,
+                prepared.profile,
+                Implementations(),
+                label=Path(request.file).stem,
+                listener=listener,
+                wait=wait,
+            )
+    except Refused:
+        return 2
+    except tuple(EXIT_CODES) as error:
+        return ended(error)
+    except OSError as error:
+        return ended(ResourceMissing(f"the store {prepared.profile.store} cannot be used: {error.strerror}"))
+    command = shlex.join(["ptc", *_command(request)])
+    ending.show(console, prepared.graph, store, outcome, command)
+    if outcome.message:
+        print(f"ptc: {outcome.message}", file=sys.stderr)
+    return outcome.exit_code
+
+
+class Implementations(Mapping[str, Implementation]):
+    """The table of node kinds. An implementation is imported when its first node runs."""
+
+    def __getitem__(self, kind: str) -> Implementation:
+        from ptc.runtime.nodes import implementation
+
+        return implementation(kind)
+
+    def __iter__(self) -> Iterator[str]:
+        from ptc.runtime.nodes import KINDS
+
+        return iter(KINDS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _command(request: Request) -> Iterator[str]:
+    """The words after `ptc` that ask for the same again."""
+    yield "run"
+    yield request.file
+    for name, value in request.settings.items():
+        yield from ("--set", f"{name}={value}")
+    for option, word in (("--profile", request.profile), ("--store", request.store), ("--to", request.to)):
+        if word is not None:
+            yield from (option, word)
+
+
+def runs(profile: str | None, store: str | None, as_json: bool) -> int:
+    from ptc.runtime import runs as records
+
+    try:
+        opened = Store(_profile(profile, store).store, create=False)
+    except tuple(EXIT_CODES) as error:
+        return ended(error)
+    found = records.runs(opened)
+    if as_json:
+        documents = [
+            {
+                "id": each.id,
+                "program": each.label,
+                "started": datetime.fromtimestamp(each.started).astimezone().isoformat(timespec="seconds"),
+                "state": each.state,
+                "exit_code": each.exit_code,
+                "attempts": each.attempts,
+                "folder": str(each.folder),
+            }
+            for each in found
+        ]
+        print(json.dumps({"schema": 1, "runs": documents}, indent=2))
+        return 0
+    for each in found:
+        started = f"{datetime.fromtimestamp(each.started):%Y-%m-%d %H:%M:%S}"
+        code = "" if each.exit_code is None else f"exit {each.exit_code}"
+        times = "" if each.attempts == 1 else f"started {each.attempts} times"
+        print(f"{started}  {each.label:<16} {each.state:<12} {code:<8} {times:<16} {each.folder}".rstrip())
+    if not found:
+        print(f"no runs in {opened.root}")
+    return 0
