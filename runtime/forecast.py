@@ -84,5 +84,5 @@ def _in_words(node: Node, line: str) -> str:
 
 
 def _input_name(graph: Graph, node: Node, role: str) -> str:
-    label = name(graph.nodes[node.inputs[role]])
-    return role if role == label else f"{role} ({label})"
+    """What the user calls the input of a role."""
+    return node.names.get(role) or name(graph.nodes[node.inputs[role]])

@@ -90,11 +90,11 @@ def key_of(document: Mapping[str, Json]) -> str:
 def difference(new: Mapping[str, Json], old: Mapping[str, Json]) -> list[str]:
     """One line for each field in which two key documents differ, old value first: ``budget.count: 100 -> 200``."""
     ours, theirs = _fields(new), _fields(old)
-    lines = []
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name, _ABSENT) != theirs.get(name, _ABSENT):
-            lines.append(_line(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)))
-    return lines
+    names = sorted(ours.keys() | theirs.keys())
+    differing = [name for name in names if ours.get(name, _ABSENT) != theirs.get(name, _ABSENT)]
+    # An empty object against one with fields: its fields say it.
+    telling = [name for name in differing if not any(other.startswith(f"{name}.") for other in differing)]
+    return [_line(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in telling]
 
 
 def nearest(document: Mapping[str, Json], earlier: Iterable[Mapping[str, Json]]) -> Mapping[str, Json] | None:

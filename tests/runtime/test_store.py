@@ -1,0 +1,226 @@
+"""The store: published once, verified on read, damaged things out of the way, one process at a time per key."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptc.compiler.graph import Json
+from ptc.runtime.artifacts import Artifact
+from ptc.runtime.fsio import Disk, FileDigest
+from ptc.runtime.keys import key_of
+from ptc.runtime.manifest import Action, Damage, Manifest, parse_seal, seal_content
+from ptc.runtime.store import Locked, Store
+
+
+def document(name: str = "a") -> dict[str, Json]:
+    return {"kind": "gym", "settings": {"name": name}}
+
+
+def publish(store: Store, name: str = "a", text: str = "rows") -> Artifact:
+    folder = store.scratch(name)
+    (folder / "rows.parquet").write_text(text)
+    (folder / "deep").mkdir()
+    (folder / "deep" / "more").write_text(text)
+    return store.publish(document(name), folder, "rows", {"label": name})
+
+
+def test_what_is_published_is_found_under_its_key(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    artifact = publish(store)
+    found = Store(tmp_path).lookup(key_of(document()))
+    assert found == artifact
+    assert (artifact.path / "rows.parquet").read_text() == "rows"
+    assert artifact.manifest["type"] == "rows" and set(artifact.manifest["files"]) == {"rows.parquet", "deep/more"}
+    assert Store(tmp_path).lookup(key_of(document("b"))) is None
+
+
+def test_an_artifact_is_named_by_its_files_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert publish(store, "a").digest == publish(store, "b").digest
+    assert publish(store, "c", "other").digest != publish(store, "a").digest
+    assert publish(Store(tmp_path / "elsewhere")).digest == publish(store, "a").digest
+
+
+def test_files_of_an_artifact_are_read_only(tmp_path: Path) -> None:
+    artifact = publish(Store(tmp_path))
+    for path in (artifact.path / "rows.parquet", artifact.path / "manifest.json"):
+        assert not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+
+
+def test_of_two_results_for_a_key_the_first_stays_and_the_difference_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, Mapping[str, Json]]] = []
+    store = Store(tmp_path, observe=lambda event, data: told.append((event, data)))
+    first = publish(store)
+    assert publish(store) == first and told == []
+    assert publish(store, text="other") == first
+    assert [event for event, _ in told] == ["NONDETERMINISTIC"]
+
+
+def test_publishing_is_durable_before_it_is_visible(tmp_path: Path) -> None:
+    """Every file is synced before its folder is renamed, the rename before the action that names it."""
+    steps: list[tuple[str, str]] = []
+
+    class Recording(Disk):
+        def at(self, operation: str, path: Path) -> bool:
+            steps.append((operation, path.name))
+            return False
+
+    store = Store(tmp_path, Recording())
+    artifact = publish(store)
+    key = key_of(document())
+    order = [
+        steps.index(("fsync", "rows.parquet")),
+        steps.index(("write", "manifest.json")),
+        steps.index(("fsync", "manifest.json")),
+        steps.index(("rename", artifact.digest)),
+        steps.index(("fsync", artifact.digest[:2])),
+        next(index for index, (operation, name) in enumerate(steps) if operation == "write" and "action" in name),
+        steps.index(("rename", f"{key}.json")),
+        steps.index(("fsync", "actions")),
+    ]
+    assert order == sorted(order)
+
+
+def test_an_action_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    key, other = key_of(document()), key_of(document("b"))
+    (tmp_path / "actions" / f"{other}.json").write_bytes((tmp_path / "actions" / f"{key}.json").read_bytes())
+    with pytest.raises(Damage, match="another key"):
+        store.peek(other)
+    assert store.lookup(other) is None
+    assert store.lookup(key) is not None
+
+
+def test_a_damaged_artifact_goes_to_quarantine_with_its_action(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = Store(tmp_path, observe=lambda event, data: told.append(event))
+    artifact = publish(store)
+    path = artifact.path / "rows.parquet"
+    path.chmod(0o644)
+    path.write_text("swor")
+    assert store.lookup(key_of(document())) is None
+    assert told == ["QUARANTINED", "QUARANTINED"]
+    assert not artifact.path.exists()
+    assert publish(store) == artifact
+
+
+def test_locks_exclude_and_name_their_holder(tmp_path: Path) -> None:
+    ours, theirs = Store(tmp_path), Store(tmp_path)
+    with ours.lock("key", "run-1"):
+        assert theirs.is_locked("key")
+        with pytest.raises(Locked, match=rf"process {os.getpid()} on .*, run run-1, since"), theirs.lock("key"):
+            pass
+    assert not theirs.is_locked("key")
+    with theirs.lock("key"):
+        pass
+
+
+def test_scratch_of_the_living_is_left_alone(tmp_path: Path) -> None:
+    living = Store(tmp_path)
+    folder = living.scratch("a")
+    dead = tmp_path / "tmp" / f"{os.uname().nodename}-1-00000000"
+    dead.mkdir()
+    Store(tmp_path).sweep()
+    assert folder.exists() and not dead.exists()
+    living.close()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_plan_makes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "none", create=False)
+    assert store.lookup("0" * 64) is None and list(store.actions()) == []
+    assert not (tmp_path / "none").exists()
+
+
+class TestPieces:
+    def test_sealed_pieces_are_listed_in_order(self, tmp_path: Path) -> None:
+        pieces = Store(tmp_path).partial("key")
+        assert pieces.names() == []
+        for name in ("step-00000010", "step-00000005"):
+            pieces.write(name, lambda folder, name=name: self.fill(folder, name))  # type: ignore[misc]
+        again = Store(tmp_path).partial("key")
+        assert again.names() == ["step-00000005", "step-00000010"]
+        assert (again.read("step-00000005") / "deep" / "state").read_text() == "step-00000005"
+        with pytest.raises(KeyError):
+            again.read("step-00000099")
+
+    def test_a_fill_that_fails_leaves_nothing(self, tmp_path: Path) -> None:
+        def fail(folder: Path) -> None:
+            (folder / "half").write_text("half")
+            raise RuntimeError("no")
+
+        pieces = Store(tmp_path).partial("key")
+        with pytest.raises(RuntimeError):
+            pieces.write("step-00000001", fail)
+        assert pieces.names() == []
+
+    def test_a_piece_is_replaced_as_a_whole(self, tmp_path: Path) -> None:
+        pieces = Store(tmp_path).partial("key")
+        for text in ("old", "new"):
+            pieces.write("step-00000001", lambda folder, text=text: self.fill(folder, text))  # type: ignore[misc]
+        assert (Store(tmp_path).partial("key").read("step-00000001") / "deep" / "state").read_text() == "new"
+
+    def test_the_newest_is_not_forgotten(self, tmp_path: Path) -> None:
+        pieces = Store(tmp_path).partial("key")
+        for name in ("step-00000001", "step-00000002"):
+            pieces.write(name, lambda folder: self.fill(folder, "x"))
+        with pytest.raises(ValueError, match="newest"):
+            pieces.forget("step-00000002")
+        pieces.forget("step-00000001")
+        assert pieces.names() == ["step-00000002"]
+
+    def test_an_unsealed_folder_goes_to_quarantine(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        self.fill(tmp_path / "ckpt" / "key" / "step-00000003", "x")
+        assert store.partial("key").names() == []
+        assert [path.name[:13] for path in (tmp_path / "quarantine").iterdir()] == ["step-00000003"]
+
+    @staticmethod
+    def fill(folder: Path, text: str) -> None:
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "state").write_text(text)
+
+
+FILES = {"a": FileDigest("0" * 64, 3), "b/c": FileDigest("f" * 64, 0)}
+
+
+def test_what_is_written_is_read_back() -> None:
+    assert Manifest.parse(Manifest("rows", FILES).content) == Manifest("rows", FILES)
+    assert parse_seal(seal_content(FILES)) == FILES
+    action = Action({"kind": "gym"}, "0" * 64, {"label": "a"})
+    assert Action.parse(action.content) == action
+
+
+@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a//b", "", ".", "a/\0"])
+def test_names_that_leave_the_folder_are_refused(name: str) -> None:
+    with pytest.raises(Damage):
+        Manifest.parse(Manifest("rows", {name: FileDigest("0" * 64, 3)}).content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[" * 100_000, b"\xff", b"NaN", b"1" * 5000, b'{"a":1,"a":2}', b"null", b'{"files":{},"schema":1e999}'],
+)
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    for parse in (Manifest.parse, Action.parse, parse_seal):
+        with pytest.raises(Damage):
+            parse(content)
+
+
+@given(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 7))
+def test_any_change_to_a_manifest_is_refused_or_names_another_artifact(noise: bytes, at: int, bit: int) -> None:
+    whole = Manifest("rows", FILES)
+    content = bytearray(whole.content)
+    content[at % len(content)] ^= 1 << bit
+    for changed in (bytes(content), noise):
+        with contextlib.suppress(Damage):
+            assert Manifest.parse(changed).digest != whole.digest
