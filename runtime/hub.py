@@ -7,38 +7,42 @@ from collections.abc import Iterator
 from ptc.runtime.artifacts import InputWrong, ResourceMissing
 
 
-def hub_refusal(what: str, name: str, problem: BaseException) -> InputWrong | ResourceMissing:
-    """The typed error for a failure of `huggingface_hub` or `datasets` on getting `what` (``model``, ``dataset``) `name`."""
+def hub_refusal(what: str, name: str, problem: BaseException, offline: bool = False) -> InputWrong | ResourceMissing:
+    """The typed error for a failure of `huggingface_hub` or `datasets` to get `what` (``model``, ``dataset``) `name`.
+
+    `offline`: the profile does not allow to fetch, and only the cache was asked.
+    """
     from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import errors
 
     causes = list(_causes(problem))
+    the = f"the {what} `{name}`"
+    page = f"https://huggingface.co/{'datasets/' if what == 'dataset' else ''}{name}"
     if _any(causes, errors.GatedRepoError):
-        return InputWrong(
-            f"the {what} `{name}` is gated: accept its conditions on https://huggingface.co/{_path(what, name)} and set HF_TOKEN"
-        )
+        return InputWrong(f"{the} is gated: accept its conditions on {page} and set HF_TOKEN")
     if _any(causes, errors.RevisionNotFoundError):
-        return InputWrong(f"the {what} `{name}` has no such revision: name a branch, tag or commit that it has")
-    if _any(causes, errors.RepositoryNotFoundError) or _any(causes, errors.HFValidationError):
-        return InputWrong(
-            f"the hub has no public {what} `{name}`: check its name; for a private one set HF_TOKEN to a token that may read it"
-        )
+        return InputWrong(f"{the} has no such revision: name a branch, tag or commit that it has")
+    if _any(causes, errors.RepositoryNotFoundError, errors.HFValidationError):
+        return InputWrong(f"the hub has no public {what} `{name}`: check its name; if it is private, set HF_TOKEN")
     statuses = [error.response.status_code for error in causes if isinstance(error, errors.HfHubHTTPError)]
     if 401 in statuses or 403 in statuses:
-        return InputWrong(f"the hub refuses the {what} `{name}` (HTTP {statuses[0]}): set HF_TOKEN to a token that may read it")
+        return InputWrong(f"the hub refuses {the} (HTTP {statuses[0]}): set HF_TOKEN to a token that may read it")
+    unreachable = _any(causes, errors.LocalEntryNotFoundError, ConnectionError)
+    if unreachable and offline:
+        return ResourceMissing(f"{the} is not in the cache: allow_hub = true in the profile lets ptc fetch it")
     if _any(causes, errors.OfflineModeIsEnabled):
-        return ResourceMissing(
-            f"the {what} `{name}` is not in the cache and HF_HUB_OFFLINE is set: unset it, or name a local folder or file"
-        )
+        return ResourceMissing(f"{the} is not in the cache and HF_HUB_OFFLINE is set: unset it, or name a local path")
     if statuses:
-        return ResourceMissing(f"the hub answers HTTP {statuses[0]} for the {what} `{name}`: run again later")
-    if _any(causes, errors.LocalEntryNotFoundError) or _any(causes, ConnectionError):
+        return ResourceMissing(f"the hub answers HTTP {statuses[0]} for {the}: run again later")
+    if unreachable:
         return ResourceMissing(
-            f"the hub cannot be reached and the {what} `{name}` is not in the cache: connect, or name a local folder or file"
+            f"the hub cannot be reached and {the} is not in the cache: connect, or name a local path"
         )
     if _any(causes, DatasetNotFoundError):
-        return InputWrong(f"the hub has no {what} `{name}` that can be read: check its name, or set HF_TOKEN if it is private")
-    return InputWrong(f"the {what} `{name}` cannot be used: {_first_line(problem)}")
+        return InputWrong(
+            f"the hub has no {what} `{name}` that can be read: check its name; if it is private, set HF_TOKEN"
+        )
+    return InputWrong(f"{the} cannot be used: {_first_line(problem)}")
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:
@@ -47,12 +51,8 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
         problem = problem.__cause__ or problem.__context__
 
 
-def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
-    return any(isinstance(cause, kind) for cause in causes)
-
-
-def _path(what: str, name: str) -> str:
-    return f"datasets/{name}" if what == "dataset" else name
+def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
 
 
 def _first_line(problem: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 
 from ptc.compiler.graph import Json
@@ -16,14 +17,16 @@ from ptc.runtime.artifacts import InputWrong
 
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 WEIGHTS = "model.safetensors"
+LONGEST_HEADER = 100_000_000
+"""Bytes; the limit of the format's own library."""
 INDEX = "model.safetensors.index.json"
 
-TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken", "LICENSE*", "NOTICE*", "README.md")
+TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken", "LICENSE*", "NOTICE*")
 """Files of a checkpoint that are taken over; weights of other formats beside safetensors are left behind."""
 
 
 def scan(folder: Path) -> list[Path]:
-    """The files of a checkpoint folder to take over. Raises `InputWrong` on anything that could run code, and on what is missing."""
+    """The files to take over. Raises `InputWrong` on anything that could run code, and on what is missing."""
     if not folder.is_dir():
         raise InputWrong(f"{folder} is not a folder: name the folder that holds the model's config.json")
     files = sorted(folder.iterdir())
@@ -38,7 +41,9 @@ def scan(folder: Path) -> list[Path]:
                 "convert them to safetensors"
             )
         if any(path.suffix == ".gguf" for path in files):
-            raise InputWrong(f"{folder} has its weights as GGUF, which cannot be trained: name the safetensors checkpoint")
+            raise InputWrong(
+                f"{folder} has its weights as GGUF, which cannot be trained: name the safetensors checkpoint"
+            )
         raise InputWrong(f"{folder} holds no weights: there is no {WEIGHTS} in it")
     _require(folder)
     return [path for path in files if path.is_file() and any(path.match(pattern) for pattern in TAKEN)]
@@ -62,7 +67,7 @@ def read_json(path: Path) -> dict[str, Json]:
 
 
 def complete_generation_config(folder: Path) -> None:
-    """Writes `generation_config.json` from `config.json` where a checkpoint has none: engines take the end of sequence from it."""
+    """Writes `generation_config.json` from `config.json` where there is none: engines stop at the tokens it names."""
     path = folder / "generation_config.json"
     if path.exists():
         return
@@ -72,9 +77,21 @@ def complete_generation_config(folder: Path) -> None:
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
+def parameter_count(folder: Path) -> int:
+    """Numbers in the weight files of a checkpoint; tied ones once, as they are stored."""
+    return sum(
+        prod(tensor["shape"])
+        for path in folder.glob("*.safetensors")
+        for name, tensor in _header(path).items()
+        if name != "__metadata__"
+    )
+
+
 def _refuse_strange(folder: Path, path: Path) -> None:
     if path.name.startswith("."):
-        raise InputWrong(f"{folder} holds the hidden file {path.name}: remove it, or name a folder with the model alone")
+        raise InputWrong(
+            f"{folder} holds the hidden file {path.name}: remove it, or name a folder with the model alone"
+        )
     if path.suffix == ".py":
         raise InputWrong(f"{folder} brings code of its own ({path.name}), which is never run: name a model without")
     if not path.is_file() and not path.is_dir():
@@ -86,7 +103,9 @@ def _refuse_auto_map(folder: Path) -> None:
         if path.name.endswith("index.json") or path.name in ("tokenizer.json", "vocab.json"):
             continue
         if b"auto_map" in path.read_bytes():
-            raise InputWrong(f"{path} asks for code of the model's own (`auto_map`), which is never run: name a model without")
+            raise InputWrong(
+                f"{path} asks for code of the model's own (`auto_map`), which is never run: name a model without"
+            )
 
 
 def _require(folder: Path) -> None:
@@ -109,13 +128,22 @@ def _check_header(path: Path) -> None:
     """A safetensors file is as long as its header says. (Its values are checked by nothing but our own digests.)"""
     if not path.is_file():
         raise InputWrong(f"{path.parent} lacks the weight file {path.name}")
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = file.read(size) if 0 < size < 100_000_000 else b""
     try:
-        tensors = json.loads(header)
-        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+        tensors = _header(path)
+        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
         raise InputWrong(f"{path} is not a safetensors file: its header cannot be read") from problem
-    if path.stat().st_size != 8 + size + max(ends, default=0):
+    if path.stat().st_size != 8 + _header_size(path) + max(ends, default=0):
         raise InputWrong(f"{path} is cut off or altered: it is not as long as its header says")
+
+
+def _header(path: Path) -> dict[str, Json]:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        tensors: dict[str, Json] = json.loads(file.read(size) if size <= LONGEST_HEADER else b"")
+    return tensors
+
+
+def _header_size(path: Path) -> int:
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8), "little")

@@ -1,6 +1,6 @@
 """Judging rows with a verifier: inline where that is quick and safe, otherwise in processes with a deadline per row.
 
-A row that hangs or crashes its process is tried once more in a fresh one; then its verdict says so, and it has no reward.
+A row that hangs or crashes its process is tried once more in a fresh one; then its verdict says so.
 More than 1 % of such rows stop the run: an error is not a wrong answer, and must never be trained on as one.
 """
 
@@ -95,7 +95,7 @@ class Judge:
         return verdicts
 
     def self_test(self, rows: Sequence[Row]) -> SelfTest:
-        """The verdicts on the rows' gold answers and on corrupted ones; rows without a gold answer are left out."""
+        """The verdicts on the rows' gold answers and on corrupted ones; rows without gold are left out."""
         golds = [(row, gold_response(self.signature.name, row)) for row in rows]
         right = [{**row, "response": gold} for row, gold in golds if gold]
         wrong = [{**row, "response": corrupted(gold)} for row, gold in golds if gold]
@@ -110,7 +110,9 @@ class Judge:
     def __enter__(self) -> Judge:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _verdicts(self, rows: Sequence[Row]) -> list[Verdict]:
@@ -126,7 +128,7 @@ class Judge:
             )
         if test.corrupted_right > 0.1:
             raise InvariantBroken(
-                f"`{self.signature.name}` finds {test.corrupted_right:.0%} of {len(test.corrupted)} corrupted gold answers "
+                f"`{self.signature.name}` finds {test.corrupted_right:.0%} of {len(test.corrupted)} corrupted answers "
                 "right: it would reward wrong responses"
             )
 
@@ -186,7 +188,7 @@ class _Worker:
     """One process, idle or with one row."""
 
     def __init__(self, arguments: tuple[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from ptc.runtime.verifier_worker import main; main()", *arguments],
             stdin=subprocess.PIPE,

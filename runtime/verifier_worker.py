@@ -1,7 +1,7 @@
-"""The process in which a verifier judges: reads rows as lines of JSON, answers each with a line, and may be killed at any time.
+"""The process in which a verifier judges: it answers lines of JSON with lines of JSON, and may be killed at any time.
 
-Started by `verifier_pool` as ``python -P -c "…; main()" NAME OPTIONS``. It judges in its main thread (math-verify raises
-in any other), ends with its parent, and can take no more than `MEMORY` bytes.
+Started by `verifier_pool` with the verifier's name and options. It judges in its main thread (math-verify raises in any
+other), ends with its parent, and can take no more than `MEMORY` bytes.
 """
 
 from __future__ import annotations

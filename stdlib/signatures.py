@@ -1,6 +1,6 @@
 """What the checker may know of tasks and verifiers without loading anything: columns read and columns brought.
 
-Pure: no package besides the standard library is imported. `tasks.json` was made from the installed reasoning-gym; a test holds the two equal.
+Pure: only the standard library is imported. `tasks.json` was made from reasoning-gym; a test holds the two equal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class VerifierSignature:
     package: str | None
     """Distribution that must be installed besides ptc, if any."""
     inline: bool
-    """Pure Python and quick whatever the text: runs in the calling process. Others run in processes that can be killed."""
+    """Quick whatever the text: runs in the calling process. Others run in processes that can be killed."""
     doc: str
 
     @property
@@ -46,10 +46,15 @@ VERIFIERS: Mapping[str, VerifierSignature] = MappingProxyType(
                 "binary",
                 "math-verify",
                 False,
-                "The response ends in a number or formula equal to the answer's: after `####`, in `\\boxed{}`, or the last one.",
+                "The response ends in what equals the answer: after `####`, in `\\boxed{}`, or the last expression.",
             ),
             VerifierSignature(
-                "gym_scorer", ("entry",), "real", "reasoning-gym", False, "The task's own scorer, written with its generator."
+                "gym_scorer",
+                ("entry",),
+                "real",
+                "reasoning-gym",
+                False,
+                "The task's own scorer, written with its generator.",
             ),
         )
     }

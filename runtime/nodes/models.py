@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
-from ptc.runtime.model_folders import TAKEN, complete_generation_config, copy_files, scan
 from ptc.runtime.hub import hub_refusal
+from ptc.runtime.model_folders import TAKEN, complete_generation_config, copy_files, scan
 from ptc.runtime.nodes.tokenizers import TOKENIZER_FILES
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def new_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Co
     config = _shape(node.settings, vocab_size=len(tokenizer), eos_token_id=end, pad_token_id=pad, bos_token_id=None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(node.settings["seed"])
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)  # type: ignore[no-untyped-call]
     model.save_pretrained(out)
     copy_files([inputs["tokenizer"].path / name for name in TOKENIZER_FILES if _has(inputs["tokenizer"], name)], out)
 
@@ -44,15 +44,15 @@ def local_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: 
 
 
 def hub_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
-    """A checkpoint from the hub, by way of its cache: safetensors and configuration only, scanned before it is loaded."""
+    """A checkpoint from the hub by way of its cache: safetensors and configuration, scanned before they are loaded."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RevisionResolutionError
 
-    name = node.settings["name"]
+    name, revision, offline = node.settings["name"], node.settings.get("revision"), not context.profile.allow_hub
     try:
-        folder = snapshot_download(name, revision=node.settings.get("revision"), allow_patterns=[*TAKEN, "*.py"])
+        folder = snapshot_download(name, revision=revision, allow_patterns=[*TAKEN, "*.py"], local_files_only=offline)
     except (OSError, HFValidationError, EntryNotFoundError, RevisionResolutionError) as problem:
-        raise hub_refusal("model", name, problem) from problem
+        raise hub_refusal("model", name, problem, offline) from problem
     copy_files(scan(Path(folder)), out)
     complete_generation_config(out)
 

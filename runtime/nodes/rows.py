@@ -2,7 +2,8 @@
 
 A prompt is known by its text: `prompt_id` is the SHA-256 of it. Its leading 64 bits, as a share of 1, decide to which
 slices it belongs, so that slices [0, 0.8) and [0.8, 0.9) have no prompt in common, whatever the seeds of the
-generators behind them were. (Row i of seed s of a reasoning-gym task is row i - 1 of seed s + 1.)
+generators behind them were. (Row i of seed s of a reasoning-gym task is row i - 1 of seed s + 1.) A slice of a slice
+comes here with the share of the whole that it is.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.tables import column, read_rows, with_columns, write_rows
 
-_INTERVAL = b"ptc.interval"
-"""Schema metadata of a slice: the shares it was cut at, so that a slice of a slice divides what is there."""
-
 
 def prompts(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Rows with the given columns and `prompt_id`; of rows with one prompt the first is kept."""
@@ -32,7 +30,7 @@ def prompts(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Cont
         if not isinstance(prompt, str) or not prompt:
             raise InputWrong(f"row {row + 1} has the prompt {prompt!r}: a prompt is a text that is not empty")
     table = with_columns(table, {**values, "prompt_id": [prompt_id(prompt) for prompt in values["prompt"]]})
-    write_rows(table.take(_first_of_each(values["prompt"])).replace_schema_metadata(None), out)
+    write_rows(table.take(_first_of_each(values["prompt"])), out)
 
 
 def prompt_id(prompt: str) -> str:
@@ -41,20 +39,16 @@ def prompt_id(prompt: str) -> str:
 
 
 def slice_rows(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
-    """The rows whose prompt's hash lies in [from, to): each prompt with all its attempts, or not at all."""
+    """The rows whose prompt's hash lies in [from, to) of 1: each prompt with all its attempts, or not at all."""
     table = read_rows(inputs["rows"])
-    low, high = _interval(table)
-    width = high - low
-    start = low + width * Fraction(node.settings["from"])
-    end = low + width * Fraction(node.settings["to"])
-    first, behind = _position(start), _position(end)
+    low, high = node.settings["from"], node.settings["to"]
+    first, behind = _position(low), _position(high)
     kept = [index for index, identity in enumerate(_identities(table)) if first <= int(identity[:16], 16) < behind]
     if not kept:
         raise InputWrong(
-            f"slice({node.settings['from']:.0%}, {node.settings['to']:.0%}) of {table.num_rows} rows holds none: "
-            "take a larger share or a larger source"
+            f"the slice from {low:.0%} to {high:.0%} of {table.num_rows} rows holds none: take a larger share or source"
         )
-    write_rows(_with_interval(table.take(kept), start, end), out)
+    write_rows(table.take(kept), out)
 
 
 def take(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -87,7 +81,7 @@ def keep(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
 
 def concat(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """All rows of input `0`, then of `1`, …; a column that only some have is null elsewhere."""
-    tables = [read_rows(inputs[name]).replace_schema_metadata(None) for name in sorted(inputs, key=int)]
+    tables = [read_rows(inputs[name]) for name in sorted(inputs, key=int)]
     try:
         table = pa.concat_tables(_renumbered(tables), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
@@ -121,18 +115,6 @@ def _identities(table: pa.Table) -> list[str]:
     return column(table, "prompt_id")
 
 
-def _position(share: Fraction) -> int:
+def _position(share: float) -> int:
     """The first of the 2**64 leading parts of an identity that is not below a share of 1."""
-    return ceil(share * (1 << 64))
-
-
-def _interval(table: pa.Table) -> tuple[Fraction, Fraction]:
-    text = (table.schema.metadata or {}).get(_INTERVAL)
-    if text is None:
-        return Fraction(0), Fraction(1)
-    low, high = text.decode().split()
-    return Fraction(low), Fraction(high)
-
-
-def _with_interval(table: pa.Table, low: Fraction, high: Fraction) -> pa.Table:
-    return table.replace_schema_metadata({_INTERVAL: f"{low} {high}".encode()})
+    return ceil(Fraction(share) * (1 << 64))

@@ -53,31 +53,41 @@ def file(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
 def hub_dataset(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Rows of one split of a dataset on the hub: rows only, no loading script is run."""
     name, split = node.settings["name"], node.settings["split"]
-    dataset = _load_dataset(name, node.settings.get("config"), split, node.settings.get("revision"))
+    dataset = _load_dataset(
+        name, node.settings.get("config"), split, node.settings.get("revision"), not context.profile.allow_hub
+    )
     table = dataset.with_format("arrow")[:]
     if table.num_rows == 0:
         raise InputWrong(f"the split `{split}` of the dataset `{name}` holds no rows")
     write_rows(_plain(table), out)
 
 
-def _load_dataset(name: str, config: str | None, split: str, revision: str | None) -> Dataset:
+def _load_dataset(name: str, config: str | None, split: str, revision: str | None, offline: bool) -> Dataset:
     try:
         import datasets
     except ModuleNotFoundError as problem:
         raise ResourceMissing("datasets from the hub need the package datasets: pip install 'ptc[run]'") from problem
     from huggingface_hub.errors import EntryNotFoundError, RevisionResolutionError
 
+    download = datasets.DownloadConfig(local_files_only=offline)
     try:
-        return datasets.load_dataset(name, config, split=split, revision=revision)
-    except (OSError, ValueError, EntryNotFoundError, RevisionResolutionError, datasets.exceptions.DatasetsError) as problem:
-        raise hub_refusal("dataset", name, problem) from problem
+        return datasets.load_dataset(name, config, split=split, revision=revision, download_config=download)
+    except (
+        OSError,
+        ValueError,
+        EntryNotFoundError,
+        RevisionResolutionError,
+        datasets.exceptions.DatasetsError,
+    ) as problem:
+        raise hub_refusal("dataset", name, problem, offline) from problem
 
 
 def _agreeing(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The records with every field of one type: fields that are a number here and a text there become texts."""
     mixed = [name for name in records[0] if len(_kinds(records, name)) > 1] if records else []
     return [
-        {**record, **{name: None if record[name] is None else str(record[name]) for name in mixed}} for record in records
+        {**record, **{name: None if record[name] is None else str(record[name]) for name in mixed}}
+        for record in records
     ]
 
 
@@ -104,7 +114,9 @@ def _json_objects(path: Path) -> Iterator[dict[str, Json]]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_refuse_constant)
+                record = json.loads(
+                    line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_refuse_constant
+                )
             except UnicodeDecodeError as problem:
                 raise InputWrong(f"{path}:{number}: not UTF-8 at byte {problem.start + 1}") from problem
             except (ValueError, RecursionError) as problem:
@@ -140,4 +152,4 @@ def _plain(table: pa.Table) -> pa.Table:
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))

@@ -1,0 +1,89 @@
+"""The node kind `gate`: `require` before a stage, `ensure` after it.
+
+The point estimate decides, the interval is printed. A gate that does not hold publishes nothing and stops the run with exit code 4.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ptc.compiler.graph import Json, Node
+from ptc.runtime.artifacts import Artifact, Context, InputWrong, InvariantBroken
+from ptc.runtime.nodes.claims import VERDICT_FILE
+from ptc.runtime.statistics import Interval, Reals, bootstrap, mean_of, pass_at_k
+from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table
+
+COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "le": operator.le,
+    "lt": operator.lt,
+}
+
+
+def gate(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """Writes `verdict.json` if the gate holds. Raises `InvariantBroken` with what was measured if it does not."""
+    settings = node.settings
+    measured, over = _measure(settings["measure"], inputs)
+    interval = f"{_number(measured.value)} [{_number(measured.low)}, {_number(measured.high)}] over {over} prompts"
+    context.log({"gate": settings["text"], "value": measured.value, "low": measured.low, "high": measured.high})
+    if not COMPARISONS[settings["op"]](measured.value, settings["limit"]):
+        raise InvariantBroken(f"{settings['text']}: measured {interval}")
+    document: dict[str, Json] = {
+        "role": settings["when"],
+        "verdict": "supported",
+        "words": f"{settings['text']}: measured {interval}",
+        "prompts": over,
+        "numbers": {"value": measured.value, "limit": settings["limit"]},
+        "intervals": {settings["measure"]: asdict(measured)},
+    }
+    (out / VERDICT_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _measure(measure: str, inputs: Mapping[str, Artifact]) -> tuple[Interval, int]:
+    """The measured quantity, and over how many prompts."""
+    match measure:
+        case "informative_rate":
+            spread = informative_groups(read_rows(inputs["rows"]))
+            return bootstrap(mean_of, spread), len(spread)
+        case "value":
+            return _value(read_table(inputs["counts"].path / COUNTS_FILE))
+    raise InputWrong(f"no gate measures `{measure}`: informative_rate(…) or an eval")
+
+
+def informative_groups(rows: pa.Table) -> Reals:
+    """1 for each prompt whose attempts have different rewards, 0 for the others; shape [prompts].
+
+    Their mean is the unbiased rate of informative groups at the group size that was drawn.
+    """
+    rewards: dict[int, set[float]] = defaultdict(set)
+    for group, reward in zip(column(rows, "group"), column(rows, "reward"), strict=True):
+        rewards[group] |= set() if reward is None else {reward}
+    return np.array([float(len(values) > 1) for values in rewards.values()])
+
+
+def _value(counts: pa.Table) -> tuple[Interval, int]:
+    """pass@1 of a pass rate; bits per character of the other eval."""
+    if "bits" in counts.column_names:
+        bits, characters = (np.array(column(counts, name), dtype=np.float64) for name in ("bits", "characters"))
+        return bootstrap(_ratio_of_sums, bits, characters), counts.num_rows
+    n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
+    judged = n >= 1
+    return bootstrap(mean_of, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())
+
+
+def _ratio_of_sums(bits: Reals, characters: Reals) -> Reals:
+    ratio: Reals = bits.sum(axis=-1) / characters.sum(axis=-1)
+    return ratio
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
