@@ -38,6 +38,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """What a step learns from: the samples of each prompt, and what is known about them, under TRL's metric names."""
+
+    groups: Sequence[Sequence[Sample]]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Sequences:
     """The token sequences of one column, packed."""
 

@@ -90,7 +90,7 @@ def save(partial: Partial, counters: Counters, learners: Mapping[str, Learner], 
 
 
 def load(partial: Partial, learners: Mapping[str, Learner]) -> tuple[Counters, Environment] | None:
-    """Brings learners and random state to the newest checkpoint, and says how far and from where that is; None without."""
+    """Brings learners and random state to the newest checkpoint, and says how far that is and where it was made."""
     names = _steps(partial)
     if not names:
         return None

@@ -104,8 +104,11 @@ class Loss:
                 raise ValueError(f"a loss is one number, but this one still has the axes {sorted(root.axes)}")
         leaves = frozenset().union(*(root.leaves for _, root in self._terms))
         self._forwards = [leaf for leaf in leaves if leaf.op in FORWARDS]
-        self.columns = frozenset(leaf.name for leaf in leaves if leaf.op == "column")
-        """Columns with numbers that a batch must bring."""
+        columns = [leaf for leaf in leaves if leaf.op == "column"]
+        self.numbers = frozenset(leaf.name for leaf in columns if "token" not in leaf.axes)
+        """Columns with one number per sample that a batch must bring."""
+        self.token_numbers = frozenset(leaf.name for leaf in columns if "token" in leaf.axes)
+        """Columns with one number per token of the response that a batch must bring."""
         self.token_columns = tuple(sorted({leaf.column for leaf in leaves if leaf.column}))
         """Columns with token ids that a batch must bring."""
         self.models = frozenset(leaf.model for leaf in self._forwards)

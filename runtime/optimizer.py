@@ -20,7 +20,9 @@ class OptimizerSettings:
     eps: float
     weight_decay: float
     warmup: float
-    """Share of all steps if below 1, otherwise a number of steps."""
+    """Share of all steps."""
+    warmup_steps: int
+    """The same as a number, beside a share of 0."""
     schedule: str
     """`constant`, `linear` or `cosine`: the last two fall to 0 at the end of the budget."""
     clip_norm: float
@@ -33,12 +35,15 @@ class OptimizerSettings:
         if document["schedule"] not in {"constant", "linear", "cosine"}:
             raise ValueError(f"no schedule is called `{document['schedule']}`")
         first, second = document["betas"]
+        warmup = document["warmup"]
+        steps = int(warmup["steps"]) if isinstance(warmup, dict) else 0
         return OptimizerSettings(
             lr=float(document["lr"]),
             betas=(float(first), float(second)),
             eps=float(document["eps"]),
             weight_decay=float(document["weight_decay"]),
-            warmup=float(document["warmup"]),
+            warmup=0.0 if isinstance(warmup, dict) else float(warmup),
+            warmup_steps=steps,
             schedule=document["schedule"],
             clip_norm=float(document["clip_norm"]),
         )
@@ -49,7 +54,7 @@ class OptimizerSettings:
         Warm-up rises in equal increments to `lr`; unlike in Hugging Face's schedules the first update is not wasted
         on a rate of 0.
         """
-        warmup = ceil(self.warmup * steps) if self.warmup < 1 else int(self.warmup)
+        warmup = self.warmup_steps or ceil(self.warmup * steps)
         if step < warmup:
             return self.lr * (step + 1) / (warmup + 1)
         progress = (step - warmup) / max(1, steps - warmup)

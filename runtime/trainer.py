@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +19,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from ptc.compiler.graph import Json
 from ptc.runtime import checkpoint
 from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress, ResourceMissing
-from ptc.runtime.batches import Batch, Order, Sample, collate
+from ptc.runtime.batches import Batch, Draw, Order, collate
 from ptc.runtime.checkpoint import Counters, Environment, Learner, environment_here
 from ptc.runtime.forward import output_head, token_logits
 from ptc.runtime.loss import Loss, Part, Prepared
@@ -28,18 +28,12 @@ from ptc.runtime.optimizer import OptimizerSettings, adamw, set_learning_rate
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from ptc.runtime.profile import Profile
+
 MICRO_BATCH_TOKENS = 1 << 14
 """Padded tokens in one forward pass, unless the profile says how many samples."""
 CHECKPOINTS = 10
 """Checkpoints in a stage, unless the profile says after how many steps."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What a step learns from: the samples of each prompt, and what is known about them, under TRL's metric names."""
-
-    groups: Sequence[Sequence[Sample]]
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Flow(Protocol):
@@ -96,17 +90,27 @@ class Placement:
 
     cpu: bool = True
     processes: int = 1
-    precision: str = "fp32"
-    """`fp32`, or `bf16` for automatic mixed precision around weights in fp32."""
+    precision: str = "float32"
+    """``float32``, or ``bfloat16`` for automatic mixed precision around weights in float32."""
     micro_batch: int | None = None
     """Samples in one forward pass."""
     checkpoint_every: int | None = None
     """Steps."""
 
+    @staticmethod
+    def of(profile: Profile) -> Placement:
+        return Placement(
+            cpu=profile.device == "cpu",
+            processes=profile.devices,
+            precision=profile.precision,
+            micro_batch=profile.micro_batch,
+            checkpoint_every=profile.checkpoint_every,
+        )
+
 
 def accelerator(placement: Placement) -> Accelerator:
     """Accelerate's view of this process. Raises `ResourceMissing` if as many processes as asked for do not run."""
-    mixed = {"fp32": "no", "bf16": "bf16"}[placement.precision]
+    mixed = {"float32": "no", "bfloat16": "bf16"}[placement.precision]
     found = Accelerator(cpu=placement.cpu, mixed_precision=mixed)
     if found.num_processes != placement.processes:
         raise ResourceMissing(
@@ -141,7 +145,8 @@ class Trainer:
         self._heads = {name: output_head(model) for name, model in models.items()}
         self._models: dict[str, torch.nn.Module] = {}
         for name in training.frozen:
-            self._models[name] = models[name].to(self._accelerator.device).requires_grad_(False).eval()
+            frozen = models[name].requires_grad_(False).train(False)
+            self._models[name] = self._accelerator.prepare_model(frozen, evaluation_mode=True)
         # Dropout stays off: the ratio between a policy and the engine that sampled from it would carry its noise.
         for name in training.trained:
             self._models[name] = self._accelerator.prepare_model(models[name].train(False))

@@ -1,0 +1,147 @@
+"""Where a training step's samples come from: rows that are there already, or attempts made for the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, pstdev, stdev
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ptc.compiler.graph import Json
+from ptc.runtime.batches import Draw, Sample
+from ptc.runtime.engines.protocol import Engine
+from ptc.runtime.expressions import evaluate
+from ptc.runtime.loss import Loss
+from ptc.runtime.rollouts import sample_rows, sampling_of
+from ptc.runtime.samples import by_prompt, sampled, tokenised
+from ptc.runtime.tables import column, with_columns
+from ptc.runtime.verifier_pool import Judge
+from ptc.stdlib.verifiers import reward_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+UNIT = "unit"
+"""Column that numbers the prompts of a draw, so that a prompt whose attempts are all filtered out still counts."""
+
+
+class FixedFlow:
+    """Rows as materialised, tokenised once. A unit is a row, or a prompt with all its rows."""
+
+    def __init__(
+        self, rows: pa.Table, unit: str, loss: Loss, tokenizer: PreTrainedTokenizerBase, max_length: int | None
+    ) -> None:
+        """`unit` is ``samples`` or ``prompts``. Raises `InputWrong` for rows on which the loss cannot be computed."""
+        samples = tokenised(rows, loss, tokenizer, max_length)
+        groups = by_prompt(rows) if unit == "prompts" else [[row] for row in range(rows.num_rows)]
+        self._units: list[list[Sample]] = [[samples[row] for row in group] for group in groups]
+
+    @property
+    def size(self) -> int:
+        return len(self._units)
+
+    def draw(self, step: int, units: Sequence[int]) -> Draw:
+        return Draw([self._units[unit] for unit in units])
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class LiveFlow:
+    """Attempts of a model that is being trained: sampled, scored and filtered for each step, with its weights then."""
+
+    def __init__(
+        self,
+        prompts: pa.Table,
+        steps: Sequence[Mapping[str, Json]],
+        loss: Loss,
+        tokenizer: PreTrainedTokenizerBase,
+        engine: Engine,
+        hand_over: Callable[[int], None],
+        seed: int,
+    ) -> None:
+        """`hand_over` sees to it that the engine has the weights behind so many updates."""
+        self._prompts = prompts
+        self._steps = steps
+        self._loss = loss
+        self._tokenizer = tokenizer
+        self._engine = engine
+        self._hand_over = hand_over
+        self._seed = seed
+        self._judges = {index: Judge(step["verifier"]) for index, step in enumerate(steps) if step["op"] == "score"}
+
+    @property
+    def size(self) -> int:
+        return int(self._prompts.num_rows)
+
+    def draw(self, step: int, units: Sequence[int]) -> Draw:
+        """Raises `InvariantBroken` if the engine has other weights than it should."""
+        self._hand_over(step)
+        rows = with_columns(self._prompts.take(units), {UNIT: range(len(units))})
+        metrics: dict[str, float] = {}
+        for index, settings in enumerate(self._steps):
+            rows = self._apply(index, settings, rows, step, metrics)
+        groups: list[list[Sample]] = [[] for _ in units]
+        for unit, sample in zip(column(rows, UNIT), sampled(rows, self._loss), strict=True):
+            groups[unit].append(sample)
+        return Draw(groups, metrics)
+
+    def close(self) -> None:
+        """Ends the engine and the verifiers' processes."""
+        self._engine.close()
+        for judge in self._judges.values():
+            judge.close()
+
+    def _apply(
+        self, index: int, settings: Mapping[str, Json], rows: pa.Table, step: int, metrics: dict[str, float]
+    ) -> pa.Table:
+        match settings["op"]:
+            case "sample":
+                sampling = sampling_of(settings)
+                rows = sample_rows(self._engine, self._tokenizer, rows, sampling, settings["n"], self._seed, step)
+                metrics |= completion_metrics(rows)
+            case "score":
+                rows, unjudged = scored(rows, self._judges[index])
+                metrics |= reward_metrics(rows, settings["verifier"]["name"])
+                metrics["rewards/unjudged"] = float(unjudged)
+            case "keep":
+                rows = rows.filter(pa.array([value is True for value in evaluate(settings["where"], rows)]))
+            case other:
+                raise ValueError(f"a live source has no step `{other}`")
+        return rows
+
+
+def scored(rows: pa.Table, judge: Judge) -> tuple[pa.Table, int]:
+    """The rows with their `reward`, without those that could not be judged, and how many these are."""
+    rewards = [reward_of(verdict) for verdict in judge(rows.to_pylist())]
+    judged = [reward is not None for reward in rewards]
+    table = with_columns(rows, {"reward": [0.0 if reward is None else reward for reward in rewards]})
+    return table.filter(pa.array(judged)), judged.count(False)
+
+
+def completion_metrics(rows: pa.Table) -> dict[str, float]:
+    """Lengths in tokens, and the share of completions that `max_tokens` cut off."""
+    lengths = [len(tokens) for tokens in column(rows, "response_tokens")]
+    return {
+        "completions/mean_length": fmean(lengths),
+        "completions/min_length": float(min(lengths)),
+        "completions/max_length": float(max(lengths)),
+        "completions/clipped_ratio": fmean(not finished for finished in column(rows, "finished")),
+    }
+
+
+def reward_metrics(rows: pa.Table, verifier: str) -> dict[str, float]:
+    """Mean reward; its spread within groups, averaged over them; the share of groups without any."""
+    rewards: list[float] = column(rows, "reward")
+    if not rewards:
+        return {}
+    groups = [[rewards[row] for row in group] for group in by_prompt(rows)]
+    spreads = [stdev(group) if len(group) > 1 else 0.0 for group in groups]
+    return {
+        "reward": fmean(rewards),
+        "reward_std": fmean(spreads),
+        "frac_reward_zero_std": fmean(spread == 0 for spread in spreads),
+        f"rewards/{verifier}/mean": fmean(rewards),
+        f"rewards/{verifier}/std": pstdev(rewards),
+    }
