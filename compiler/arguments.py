@@ -13,7 +13,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.names import Place, hint, known_elsewhere, lookup
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findi
     helps = []
     if row is not None and row.ours in known:
         helps.append(f"{row.ours} = …")
-    elif row is None and (guess := did_you_mean(name.id, known)):
+    elif row is None and (guess := closest(name.id, known)):
         helps.append(f"did you mean `{guess}`?")
     notes = [f"its arguments are {', '.join(f'`{word}`' for word in known)}"] if known else []
     findings.add("N103", title, [at(name.span, f"not an argument of `{signature.name}`")], notes, helps)

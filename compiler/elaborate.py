@@ -21,7 +21,7 @@ from ptc.compiler.scope import Constant, Entry, Objective, Poison, Scope, Thing
 from ptc.compiler.stages import Stages, renamed
 from ptc.compiler.values import Unknown, Value, constant, read
 from ptc.lang import ast
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 PARAM_KINDS = {"Real": "real", "Int": "int", "Text": "text", "Bool": "flag"}
 DEFAULT_SEED = 42
@@ -102,7 +102,7 @@ class Elaborator:
         known = [statement.name.id for statement in program.statements if isinstance(statement, ast.Param)]
         for name in self.settings:
             if name not in (*known, "seed"):
-                guess = did_you_mean(name, known)
+                guess = closest(name, known)
                 self.findings.add(
                     "N101",
                     f"--set {name}: the program has no parameter `{name}`",
@@ -173,7 +173,7 @@ class Elaborator:
             "std.verifiers": self.catalogue.verifiers,
         }
         if statement.relative or module not in known:
-            guess = did_you_mean(module, known)
+            guess = closest(module, known)
             place = statement.module[0].span.to(statement.module[-1].span)
             title = "imports of one's own files are not in this version" if statement.relative else ""
             self.findings.add(
@@ -194,7 +194,7 @@ class Elaborator:
 
     def _not_in_library(self, module: str, name: ast.Name, known: Mapping[str, Mapping[str, Thing]]) -> None:
         elsewhere = next((other for other, things in known.items() if name.id in things), None)
-        guess = did_you_mean(name.id, known[module])
+        guess = closest(name.id, known[module])
         helps = [f"from {elsewhere} import {name.id}"] if elsewhere else []
         if guess and not elsewhere:
             helps = [f"did you mean `{guess}`?"]
@@ -209,7 +209,7 @@ class Elaborator:
     def _param(self, statement: ast.Param) -> None:
         name, kind = statement.name.id, PARAM_KINDS.get(statement.type.name)
         if kind is None:
-            guess = did_you_mean(statement.type.name, PARAM_KINDS)
+            guess = closest(statement.type.name, PARAM_KINDS)
             self.findings.add(
                 "N112",
                 f"a parameter cannot be a `{statement.type.name}`",

@@ -12,7 +12,7 @@ from ptc.compiler.rows import check_column
 from ptc.compiler.scope import Scope
 from ptc.compiler.values import constant
 from ptc.lang import ast
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 EVALS = {
     "pass_rate": Signature(
@@ -44,7 +44,7 @@ class Evals:
         kind = dotted(expr.callee) if isinstance(expr, ast.Call) else ""
         if not isinstance(expr, ast.Call) or kind not in EVALS:
             if not isinstance(expr, ast.Missing):
-                guess = did_you_mean(kind, EVALS)
+                guess = closest(kind, EVALS)
                 self.findings.add(
                     "N101" if kind else "N107",
                     f"no eval is called `{kind}`" if kind else "an eval is needed here",

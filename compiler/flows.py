@@ -20,7 +20,7 @@ from ptc.compiler.scope import Scope
 from ptc.compiler.values import UNKNOWN, Unknown, constant, read
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 SAMPLING = (
     listed("sample", "temperature", "real", least=0),
@@ -120,7 +120,7 @@ class Flows:
         task = settings["task"]
         columns = self.catalogue.tasks.get(task)
         if columns is None and self.catalogue.tasks:
-            guess = did_you_mean(task, self.catalogue.tasks)
+            guess = closest(task, self.catalogue.tasks)
             self.findings.add(
                 "N112",
                 f'no task generator is called "{task}"',
@@ -311,7 +311,7 @@ class Flows:
         )
 
     def _unknown_function(self, call: ast.Call, name: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
-        guess = did_you_mean(name, known)
+        guess = closest(name, known)
         code = "N108" if known is STEPS else "N101"
         what = "no step of a flow" if known is STEPS else "nothing that makes a source"
         self.findings.add(

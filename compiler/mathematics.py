@@ -13,7 +13,7 @@ from ptc.compiler import core
 from ptc.compiler.core import Expression
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 SAMPLE = frozenset({"prompt", "group"})
 AXES = ("prompt", "group", "token", "vocab", "sample")
@@ -136,7 +136,7 @@ class _Reader:
         if name.id in self.bindings.numbers:
             return constant(self.bindings.numbers[name.id])
         known = (*self.lets, *self.bindings.numbers)
-        guess = did_you_mean(name.id, known)
+        guess = closest(name.id, known)
         raise Problem(
             "N101",
             f"nothing here is called `{name.id}`",
@@ -148,7 +148,7 @@ class _Reader:
     def _column(self, column: ast.Column) -> Expression:
         name = column.name
         if name not in self.bindings.columns:
-            guess = did_you_mean(name, self.bindings.columns)
+            guess = closest(name, self.bindings.columns)
             raise Problem(
                 "T101",
                 f"the signature of this objective names no column `{name}`",
@@ -208,7 +208,7 @@ class _Reader:
             return self._forward(call, name)
         if name in ESTIMATORS:
             return self._estimator(call, name)
-        guess = did_you_mean(name, KNOWN)
+        guess = closest(name, KNOWN)
         raise Problem(
             "N101",
             f"no function of a loss is called `{name}`",
@@ -256,7 +256,7 @@ class _Reader:
         removed: set[str] = set()
         for item in items:
             if not isinstance(item, ast.Name) or item.id not in AXES:
-                guess = did_you_mean(item.id, AXES) if isinstance(item, ast.Name) else None
+                guess = closest(item.id, AXES) if isinstance(item, ast.Name) else None
                 raise Problem(
                     "T104",
                     "`over` names axes",

@@ -12,7 +12,7 @@ from ptc.compiler.flows import Flows, constants, dotted
 from ptc.compiler.graph import Json
 from ptc.compiler.scope import Scope
 from ptc.lang import ast
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 FAMILIES = ("qwen3", "llama")
 
@@ -87,7 +87,7 @@ class Models:
 
     def _no_model(self, expr: ast.Expr) -> None:
         name = dotted(expr.callee) if isinstance(expr, ast.Call) else ""
-        guess = did_you_mean(name, MODELS) if name else None
+        guess = closest(name, MODELS) if name else None
         self.findings.add(
             "N107",
             "a model is needed here",
@@ -105,7 +105,7 @@ class Models:
         bound = next((r for r in stage.roles if r.name == role.id), None)
         if bound is not None:
             return bound.init
-        guess = did_you_mean(role.id, [r.name for r in stage.roles])
+        guess = closest(role.id, [r.name for r in stage.roles])
         self.findings.add(
             "N101",
             f"stage `{stage.name}` has no role `{role.id}`",

@@ -9,7 +9,7 @@ from ptc.compiler.scope import Scope
 from ptc.compiler.values import UNKNOWN, Unknown, constant
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 OPERATORS = {
     "+": "add",
@@ -58,7 +58,7 @@ def row_expression(expr: ast.Expr, rows: core.Source, scope: Scope) -> Json | Un
         case ast.Call(callee=ast.Name(id=name)) if name in FUNCTIONS:
             return _function(expr, name, rows, scope)
         case ast.Call(callee=callee):
-            guess = did_you_mean(callee.id, FUNCTIONS) if isinstance(callee, ast.Name) else None
+            guess = closest(callee.id, FUNCTIONS) if isinstance(callee, ast.Name) else None
             scope.findings.add(
                 "N101",
                 "no such function of a row",
@@ -108,7 +108,7 @@ def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -
     """Whether the rows have a column; if not, says which they have and where they come from."""
     if rows.type.has(name):
         return True
-    guess = did_you_mean(name, rows.type.columns)
+    guess = closest(name, rows.type.columns)
     helps = [f"did you mean `.{guess}`?"] if guess else []
     if name == "reward" and not guess:
         helps.append("|> score(exact)")

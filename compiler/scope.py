@@ -11,7 +11,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.lang import ast
 from ptc.lang.source import Source as Text
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Scope:
             for candidate, entry in scope.entries.items()
             if isinstance(entry.thing, wanted)
         ]
-        guess = did_you_mean(name.id, fitting) or did_you_mean(name.id, self.visible())
+        guess = closest(name.id, fitting) or closest(name.id, self.visible())
         helps = [f"did you mean `{guess}`?"] if guess else []
         notes = []
         if not guess and fitting:

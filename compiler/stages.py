@@ -17,7 +17,7 @@ from ptc.compiler.scope import Entry, Poison, Scope
 from ptc.compiler.values import Unknown, constant, count, read
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 OPTIMIZERS = {
     "adamw": Signature(
@@ -164,7 +164,7 @@ class Stages:
 
     def _unknown_setting(self, name: ast.Name) -> None:
         from_trl = hint(name.id, "stage")
-        guess = did_you_mean(name.id, SETTINGS)
+        guess = closest(name.id, SETTINGS)
         title = from_trl or f"a stage has no setting `{name.id}`"
         helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
         notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
@@ -299,7 +299,7 @@ class Stages:
         name = dotted(call.callee) if isinstance(call, ast.Call) else ""
         if not isinstance(call, ast.Call) or name not in OPTIMIZERS:
             if not isinstance(call, ast.Missing):
-                guess = did_you_mean(name, OPTIMIZERS)
+                guess = closest(name, OPTIMIZERS)
                 self.findings.add(
                     "N101",
                     f"no optimizer is called `{name}`" if name else "an optimizer is needed here",

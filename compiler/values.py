@@ -8,7 +8,7 @@ from ptc.compiler.findings import at
 from ptc.compiler.scope import Constant, Scope
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import did_you_mean
+from ptc.lang.suggest import closest
 
 Value = float | int | str | bool | None
 
@@ -137,7 +137,7 @@ def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Va
             scope.findings.add("T105", f"`{name}` is a text", [at(span, "not a text")], helps=[f'{name} = "…"'])
             return UNKNOWN
         if parameter.choices and value not in parameter.choices:
-            guess = did_you_mean(value, parameter.choices)
+            guess = closest(value, parameter.choices)
             scope.findings.add(
                 "N112",
                 f"`{name}` cannot be {value!r}".replace("'", '"'),
