@@ -7,7 +7,6 @@ precede (`comments`) or trail (`trailing`); the formatter prints both and refuse
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 from ptc.lang.source import Source, Span
 
@@ -130,7 +129,7 @@ class Missing(Node):
     """Stands where an expression could not be read; the parser has reported it, later phases stay silent about it."""
 
 
-Expr = Union[Name, Number, String, Column, Member, Call, Pipe, Unary, Binary, List, At, Choice, Missing]
+Expr = Name | Number | String | Column | Member | Call | Pipe | Unary | Binary | List | At | Choice | Missing
 
 
 # Types, written at borders only --------------------------------------------------------------------------------------

@@ -78,7 +78,9 @@ class Builder:
         before = self.comments.before_statement(span.start)
         rule = str(tree.data)
         node = cast(ast.Statement, getattr(self, f"_{rule}")(tree.children, span))
-        head_end = node.body.span.start + 1 if isinstance(node, ast.Stage | ast.Objective) else self._first_line_end(span)
+        head_end = (
+            node.body.span.start + 1 if isinstance(node, ast.Stage | ast.Objective) else self._first_line_end(span)
+        )
         trailing = self.comments.behind(head_end)
         left = self.comments.within(span.start, span.end)
         end_comment = None if trailing is not None or left else self.comments.behind(span.end)

@@ -28,7 +28,7 @@ def format(program: ast.Program) -> str:
     """The program's text in the one style. Raises CannotFormat where a statement could not be read."""
     if any(isinstance(node, ast.Unreadable | ast.Missing) for node in walk(program)):
         raise CannotFormat("the program has syntax errors: nothing is written")
-    lines = _statements(program.statements, "") + [*program.closing]
+    lines = [*_statements(program.statements, ""), *program.closing]
     text = "\n".join(lines).rstrip("\n") + "\n" if lines else ""
     again, _ = parse(Source(program.source.path, text))
     if not same(program, again):
@@ -206,7 +206,7 @@ def _value(start: str, expr: ast.Expr, indent: str) -> str:
 
 
 def _fitted(expr: ast.Expr, column: int, indent: str, least: int = _CHOICE) -> str:
-    """The expression, from `column` on, on lines that are indented by `indent`; in brackets if it binds less than `least`."""
+    """The expression from `column` on, its further lines indented by `indent`; in brackets if it binds less than `least`."""
     flat = _flat(expr, least)
     if column + len(flat) <= WIDTH and not _commented(expr):
         return flat

@@ -22,7 +22,7 @@ def grammar_text() -> str:
 
 
 def reserve(token: Token) -> Token:
-    """A word of the language is one wherever a name could stand: the contextual lexer alone would take it for a name."""
+    """A word of the language is one wherever a name could stand; the contextual lexer alone would call it a name."""
     if token.value in KEYWORDS:
         return Token.new_borrow_pos(token.value.upper(), token.value, token)
     return token

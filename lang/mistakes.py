@@ -6,8 +6,8 @@ from ptc.lang.ast import Name
 from ptc.lang.diagnostic import Diagnostic, Label
 from ptc.lang.keywords import IN_OBJECTIVE, IN_STAGE, KEYWORDS, TOP_LEVEL
 from ptc.lang.source import Span
-from ptc.lang.suggest import closest, did_you_mean
-from ptc.lang.units import UNITS
+from ptc.lang.suggest import closest
+from ptc.lang.units import UNITS, spelled
 
 
 def _error(
@@ -16,15 +16,23 @@ def _error(
     return Diagnostic(code, name, "error", title, labels, notes, helps)
 
 
-def expected(wanted: str, after: str, place: Span, found: str, found_at: Span, helps: tuple[str, ...] = ()) -> Diagnostic:
-    """Something is missing, or something else stands where it should."""
-    title = f"expected {wanted} {after}"
-    first = Label(place, f"expected {wanted} here")
-    if place.end >= found_at.start or found_at.start == found_at.end:
-        return _error("S101", "something-else-expected", title, Label(place, f"expected {wanted}, found {found}"), helps=helps)
-    return _error(
-        "S101", "something-else-expected", title, first, Label(found_at, f"but here comes {found}"), helps=helps
-    )
+def expected(
+    wanted: str,
+    after: str,
+    place: Span,
+    found: str | None,
+    found_at: Span,
+    same_line: bool,
+    helps: tuple[str, ...] = (),
+) -> Diagnostic:
+    """Something is missing at `place`, or something else stands there; `found` is None where the text ends."""
+    if found is None:
+        labels = [Label(place, f"expected {wanted}")]
+    elif same_line:
+        labels = [Label(place, f"expected {wanted}, found {found}")]
+    else:
+        labels = [Label(place, f"expected {wanted}"), Label(found_at, f"but here comes {found}")]
+    return _error("S101", "something-else-expected", f"expected {wanted} {after}", *labels, helps=helps)
 
 
 def unclosed_bracket(char: str, place: Span, where: Span) -> Diagnostic:
@@ -32,7 +40,7 @@ def unclosed_bracket(char: str, place: Span, where: Span) -> Diagnostic:
     return _error(
         "S102", "unclosed-bracket", f"this `{char}` is never closed",
         Label(place, "opened here"),
-        Label(where, f"and here something new begins without a `{closer}`"),
+        Label(where, f"no `{closer}` up to here"),
         helps=(f"add the missing `{closer}`",),
     )  # fmt: skip
 
@@ -54,12 +62,35 @@ def stray_bracket(char: str, place: Span) -> Diagnostic:
     )  # fmt: skip
 
 
+_FOREIGN = {
+    word: advice
+    for words, advice in (
+        ("for while loop repeat", "there are no loops: a stage runs until its budget is spent"),
+        ("def fn func function class lambda", "programs define no functions: name a value with  let"),
+        ("var const val set local", "values are named with  let name = …"),
+        (
+            "if elif else match switch case",
+            "there are no conditional statements: choose a value with  if … then … else …",
+        ),
+        ("import include use using", "imports are written  from std.objectives import sft"),
+        ("print assert try with raise async await", "a program is data: nothing is executed line by line"),
+    )
+    for word in words.split()
+}
+
+
 def unknown_statement(word: str, place: Span, known: tuple[str, ...], setting: bool) -> Diagnostic:
     near = closest(word, known)
-    helps: tuple[str, ...] = (f"did you mean `{near}`?",) if near else (f"statements here begin with {_listed(known)}",)
-    if setting and near is None:
+    helps: tuple[str, ...] = (f"statements here begin with {_listed(known)}",)
+    if word in _FOREIGN:
+        helps = (_FOREIGN[word],)
+    elif near:
+        helps = (f"did you mean `{near}`?",)
+    elif setting:
         helps = (f"a setting is written  {word} = …", *helps)
-    return _error("S105", "unknown-statement", f"no statement begins with `{word}`", Label(place, "this word"), helps=helps)
+    return _error(
+        "S105", "unknown-statement", f"no statement begins with `{word}`", Label(place, "this word"), helps=helps
+    )
 
 
 def reserved_word(word: str, place: Span, what: str) -> Diagnostic:
@@ -84,6 +115,14 @@ def misplaced_statement(word: str, place: Span, where: str, belongs: str) -> Dia
     return _error(
         "S108", "misplaced-statement", f"`{word}` does not stand {where}",
         Label(place, f"`{word}` belongs {belongs}"),
+    )  # fmt: skip
+
+
+def setting_outside(name: Name) -> Diagnostic:
+    return _error(
+        "S108", "misplaced-statement", f"`{name.id} = …` is a setting, and settings stand inside a stage",
+        Label(name.span, "not inside a stage"),
+        helps=(f"to name a value, write  let {name.id} = …",),
     )  # fmt: skip
 
 
@@ -145,7 +184,7 @@ def too_deep(place: Span) -> Diagnostic:
 
 def too_many_parts(count: int, limit: int, place: Span) -> Diagnostic:
     return _error(
-        "S115", "program-too-large", f"this program has {count:_} expressions or words; {limit:_} are the most that is read",
+        "S115", "program-too-large", f"this program has {count:_} expressions or words; at most {limit:_} are read",
         Label(place, "the program begins here"),
     )  # fmt: skip
 
@@ -167,9 +206,9 @@ def positional_after_named(place: Span, named: Name) -> Diagnostic:
     )  # fmt: skip
 
 
-def missing_comma(place: Span, after: Span) -> Diagnostic:
+def missing_comma(place: Span, after: Span, items: str) -> Diagnostic:
     return _error(
-        "S118", "missing-comma", "a comma is missing between two arguments",
+        "S118", "missing-comma", f"a comma is missing between two {items}",
         Label(after, "expected `,` here"),
         Label(place, "the next one begins here"),
     )  # fmt: skip
@@ -192,12 +231,12 @@ def step_is_no_call(place: Span) -> Diagnostic:
 
 
 def unknown_unit(number: str, unit: str, place: Span) -> Diagnostic:
-    helps = did_you_mean(unit, UNITS)
-    helps = tuple(line.replace("`", f"`{number} ", 1) if line else line for line in helps)
+    near = closest(unit, UNITS)
+    helps = () if near is None else (f"did you mean `{spelled(number, near)}`?",)
     return _error(
         "U101", "unknown-unit", f"unknown unit `{unit}`",
         Label(place, "no unit of this name"),
-        helps=helps or (f"known are {_listed(tuple(UNITS))}",),
+        helps=helps or (f"known are {_listed(tuple(name for name in UNITS if name + 's' not in UNITS))}",),
     )  # fmt: skip
 
 

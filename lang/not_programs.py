@@ -18,7 +18,9 @@ class Kind:
     helps: tuple[str, ...] = ()
 
 
-_LOAD = "a checkpoint goes into a program as  model base = local.model(\"FOLDER\"), as safetensors in a Hugging Face folder"
+_LOAD = (
+    'a checkpoint goes into a program as  model base = local.model("FOLDER"), as safetensors in a Hugging Face folder'
+)
 _ZIP = Kind("S151", "pytorch-checkpoint", "a PyTorch checkpoint (a zip archive)", (_LOAD,))
 _PICKLE = Kind("S152", "pickle", "a Python pickle (an old PyTorch checkpoint, perhaps)", (_LOAD,))
 
@@ -32,7 +34,12 @@ def _binary(what: str) -> Kind:
 
 
 def _data(what: str) -> Kind:
-    return Kind("S154", "other-file-format", what, ("a program reads rows with  file(\"rows.parquet\") or file(\"rows.jsonl\")",))
+    return Kind(
+        "S154",
+        "other-file-format",
+        what,
+        ('a program reads rows with  parquet("rows.parquet") or jsonl("rows.jsonl")',),
+    )
 
 
 _MAGIC: tuple[tuple[bytes, Kind], ...] = (
@@ -80,15 +87,23 @@ def recognise(head: bytes, size: int) -> Kind | None:
     return None
 
 
+_COMMENTS = r"(?:[ \t]*(?:#.*)?\n)*"
+_PYTHON = (
+    r"import [\w.]+(?: as \w+)?[ \t]*(?:#.*)?$",
+    r"from [\w.]+ import \w.*\n(?:.*\n)*?(?:def|class|import) ",
+    r"def \w+\(.*:$",
+    r"class \w+.*:$",
+    r'"""(?:.*\n)+?(?:import|from) ',
+)
 _LANGUAGES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("JSON", re.compile(r"\s*(?:\{\s*(?:\"|\}\s*\Z)|\[\s*[\[{\"\d\]])")),
     ("a shell script", re.compile(r"#!.*\b(?:ba|z)?sh\b")),
-    ("Python", re.compile(r"#!.*python|(?:\s*(?:#.*)?\n)*(?:import [\w.]+(?: as \w+)?[ \t]*(?:#.*)?$|from [\w.]+ import \w.*\n(?:.*\n)*?(?:def|class|import) |def \w+\(.*:$|class \w+.*:$|\"\"\".*\n(?:.*\n)*?(?:import|from) )", re.M)),
-    ("YAML", re.compile(r"(?:\s*(?:#.*)?\n)*(?:---[ \t]*$|[A-Za-z_][\w-]*:(?:[ \t].*)?$)", re.M)),
-    ("TOML", re.compile(r"(?:\s*(?:#.*)?\n)*\[{1,2}[A-Za-z_][\w.\"-]*\]{1,2}[ \t]*$", re.M)),
+    ("Python", re.compile(rf"#!.*python|{_COMMENTS}(?:{'|'.join(_PYTHON)})", re.M)),
+    ("YAML", re.compile(rf"{_COMMENTS}(?:---[ \t]*$|[A-Za-z_][\w-]*:(?:[ \t].*)?$)", re.M)),
+    ("TOML", re.compile(rf"{_COMMENTS}\[{{1,2}}[A-Za-z_][\w.\"-]*\]{{1,2}}[ \t]*$", re.M)),
     ("HTML or XML", re.compile(r"\s*<(?:!DOCTYPE|html|\?xml|svg)", re.I)),
     ("a pointer to a file in Git LFS, whose content was not fetched", re.compile(r"version https://git-lfs")),
-)  # fmt: skip
+)
 
 
 def other_language(text: str) -> str | None:
@@ -114,9 +129,12 @@ def written_in(path: str, language: str) -> Diagnostic:
 def no_utf8(path: str, data: bytes, offset: int) -> Diagnostic:
     line = data.count(b"\n", 0, offset) + 1
     if sum(byte < 9 or 13 < byte < 32 or byte > 126 for byte in data[:4096]) * 4 > min(len(data), 4096):
-        return _refused("S154", "other-file-format", path, "this is binary data of no kind that is known here, not a program")
+        return _refused(
+            "S154", "other-file-format", path, "this is binary data of no kind that is known here, not a program"
+        )
     return _refused(
-        "S155", "not-utf-8", path, f"this text is not UTF-8: byte 0x{data[offset]:02x} in line {line}", "save it as UTF-8"
+        "S155", "not-utf-8", path, f"this text is not UTF-8: byte 0x{data[offset]:02x} in line {line}",
+        "save it as UTF-8",
     )  # fmt: skip
 
 
@@ -130,21 +148,22 @@ def bidi_control(path: str, char: str, position: tuple[int, int]) -> Diagnostic:
     line, column = position
     return _refused(
         "S158", "hidden-direction", path,
-        f"the invisible character U+{ord(char):04X} in line {line}, column {column} changes the order in which text is shown",
+        f"the invisible character U+{ord(char):04X} in line {line}, column {column} changes the order of the text shown",
         "remove it: a reader would see another program than the one that is read",
     )  # fmt: skip
 
 
 def zip_at_the_end(path: str) -> Diagnostic:
     return _refused(
-        "S159", "zip-at-the-end", path, "a zip archive (a PyTorch checkpoint, perhaps) is hidden at the end of this text",
+        "S159", "zip-at-the-end", path,
+        "a zip archive (a PyTorch checkpoint, perhaps) is hidden at the end of this text",
         "a program is text and nothing else",
     )  # fmt: skip
 
 
 def empty(path: str) -> Diagnostic:
     return _refused(
-        "S160", "empty-file", path, "this file is empty", "`ptc new` writes a program to start from"
+        "S160", "empty-file", path, "this file is empty", "a program begins with  edition 2026"
     )  # fmt: skip
 
 

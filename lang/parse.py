@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
@@ -195,7 +196,7 @@ def _with_body(statement: ast.Stage | ast.Objective, body: ast.Block) -> ast.Sta
 def _cut(text: str, start: int, end: int, cuts: list[int]) -> list[_Piece]:
     """The parts of ``text[start:end]`` between the cuts; one without a word or sign is left out."""
     edges = [start, *(cut for cut in cuts if start < cut < end), end]
-    pieces = [_Piece(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [_Piece(a, b) for a, b in pairwise(edges)]
     return [piece for piece in pieces if re.sub(r"#[^\n]*", "", text[piece.start : piece.end]).strip()]
 
 
@@ -239,4 +240,3 @@ def _declared_names(text: str) -> tuple[str, ...]:
     if match["imported"] is not None:
         return tuple(re.findall(r"[^\W\d]\w*", match["imported"]))
     return (match["name"] or match["other"],)
-

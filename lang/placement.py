@@ -46,10 +46,10 @@ class _Placing:
 
     def all(self, statements: Iterable[ast.Statement], where: str) -> tuple[ast.Statement, ...]:
         placed = tuple(self._one(statement, where, first=number == 0) for number, statement in enumerate(statements))
-        settings: dict[tuple[str, str | None], ast.Name] = {}
+        settings: dict[tuple[str, str], ast.Name] = {}
         for statement in placed:
             if isinstance(statement, ast.Setting):
-                key = (statement.name.id, statement.target and statement.target.id)
+                key = (statement.name.id, statement.target.id if statement.target else "")
                 if key in settings:
                     self.diagnostics.append(mistakes.given_twice("setting", statement.name, settings[key]))
                 settings.setdefault(key, statement.name)
@@ -62,6 +62,9 @@ class _Placing:
         places = _PLACES[type(statement)]
         if isinstance(statement, ast.Define) and where == "objective" and statement.keyword != "let":
             places = ("file", "stage")
+        if isinstance(statement, ast.Setting) and where not in places:
+            self.diagnostics.append(mistakes.setting_outside(statement.name))
+            return ast.Unreadable(statement.span, (statement.name.id,))
         if where not in places:
             return self._misplaced(statement, word, _HERE[where], " or ".join(_THERE[p] for p in places))
         if isinstance(statement, ast.Edition):

@@ -12,7 +12,9 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     by_folded = {known_word.casefold(): known_word for known_word in words}
     if word.casefold() in by_folded:
         return by_folded[word.casefold()]
-    near = get_close_matches(word, words, n=1, cutoff=0.7 if len(word) > 3 else 0.5)
+    if len(word) < 3:
+        return None
+    near = get_close_matches(word, words, n=1, cutoff=0.7 if len(word) > 4 else 0.6)
     return near[0] if near else None
 
 

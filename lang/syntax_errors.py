@@ -15,7 +15,7 @@ from ptc.lang import mistakes
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.keywords import CLAIMS, DEFINITIONS, KEYWORDS, LATER, ROLES
 from ptc.lang.source import Source, Span
-from ptc.lang.suggest import closest
+from ptc.lang.suggest import closest, did_you_mean
 
 _VALUE = frozenset({"NAME", "NUMBER", "STRING", "DOT", "LPAR", "LSQB", "MINUS", "NOT", "IF"})
 _OPERATOR = frozenset({"PIPE", "OR", "AND", "COMPARE", "PLUS", "MINUS", "STAR", "SLASH", "LPAR", "DOT", "AT"})
@@ -33,13 +33,13 @@ def wanted(accepted: Collection[str]) -> frozenset[str]:
     """A set of terminals, folded: VALUE, LABEL, OPERATOR and STATEMENT stand for their members."""
     left = frozenset(accepted)
     folded: frozenset[str] = frozenset()
-    if _WORDS <= left:
+    if left >= _WORDS:
         folded |= {"LABEL"}
         left -= _WORDS
     if {"STRING", "LSQB"} <= left:
         folded |= {"VALUE"}
         left -= _VALUE
-    elif "AT" in left:
+    elif left & {"AT", "STAR", "PLUS", "COMPARE", "AND", "OR", "PIPE"}:
         folded |= {"OPERATOR"}
         left -= _OPERATOR
     if "STAGE" in left:
@@ -92,7 +92,6 @@ EXPECTATIONS: dict[frozenset[str], str] = {
         ("COMMA CONSOLIDATES EXPANDS FROM LBRACE RESHAPES", "`{`"),
         ("COMMA CONSOLIDATES EXPANDS LBRACE OPERATOR RESHAPES", "`{`"),
         ("CONSOLIDATES EXPANDS NAME RESHAPES", "an eval or another claim"),
-        ("PIPE STATEMENT", _END),
         ("BY EQUAL LBRACE QUESTION STATEMENT WITHIN", f"`=` or {_END}"),
         ("BY EQUAL QUESTION STATEMENT WITHIN", f"`=` or {_END}"),
         ("BY EQUAL STATEMENT WITHIN", f"`=` or {_END}"),
@@ -108,7 +107,10 @@ EXPECTATIONS: dict[frozenset[str], str] = {
 
 _NAMED: dict[str, str] = {
     **{word: f"a name for the {word}" for word in (*DEFINITIONS, "stage", "objective", "param")},
-    **{word: f"the name of the role that the stage {verb}" for word, verb in zip(ROLES, ("trains", "freezes", "tracks"), strict=True)},
+    **{
+        word: f"the name of the role that the stage {verb}"
+        for word, verb in zip(ROLES, ("trains", "freezes", "tracks"), strict=True)
+    },
     **{word: "the eval that the claim is about" for word in CLAIMS},
     "import": "the names to import",
     "by": "the name of the role that samples",
@@ -156,6 +158,9 @@ class Stop:
         token = _LAST_TOKEN.search(text, self.first, end)
         return Span(token.start(), end) if token else Span(self.first, self.first)
 
+    def same_line(self, span: Span) -> bool:
+        return "\n" not in self.source.text[span.end : self.start]
+
     def text(self, span: Span) -> str:
         return self.source.text[span.start : span.end]
 
@@ -183,19 +188,33 @@ def explain(stop: Stop) -> Diagnostic:
             return diagnostic
     before = stop.before()
     after = stop.text(before)
-    want = EXPECTATIONS.get(stop.wanted, "something else")
+    want = expectation(stop.wanted)
     if stop.wanted == {"NAME"}:
         want = _NAMED.get(after, want)
-    return mistakes.expected(want, _after(after), Span(before.end, before.end), _found(stop), stop.place)
+    place = Span(before.end, before.end)
+    return mistakes.expected(
+        want, _after(after), place, _found(stop), stop.place, stop.same_line(place), _meant(stop, stop.word)
+    )
+
+
+def expectation(want: frozenset[str]) -> str:
+    """The words for a folded set. It has no operator where the parser had already closed the value in hand."""
+    return EXPECTATIONS.get(want) or EXPECTATIONS[want | {"OPERATOR"}]
+
+
+def _meant(stop: Stop, word: str) -> tuple[str, ...]:
+    """The word of the language that could stand here and that `word` is a slip for."""
+    words = [terminal.lower() for terminal in stop.accepted if terminal.lower() in KEYWORDS]
+    return did_you_mean(word, words) if word.isidentifier() else ()
 
 
 def _after(text: str) -> str:
     return f"after `{text}`" if text and len(text) < 40 and "\n" not in text else "here"
 
 
-def _found(stop: Stop) -> str:
+def _found(stop: Stop) -> str | None:
     if stop.found == "$END":
-        return "the end"
+        return None
     word = stop.word if len(stop.word) < 40 else stop.word[:37] + "..."
     return f"`{word}`"
 
@@ -285,6 +304,14 @@ def _equals(stop: Stop) -> Diagnostic | None:
     return None
 
 
+def _bare_fraction(stop: Stop) -> Diagnostic | None:
+    before = stop.before()
+    if stop.found == "NUMBER" and stop.text(before) == "." and before.end == stop.start:
+        place = Span(before.start, stop.end)
+        return mistakes.other_spelling(stop.text(place), place, "a number begins with a digit", f"write  0.{stop.word}")
+    return None
+
+
 def _absent_value(stop: Stop) -> Diagnostic | None:
     """`lr =` and a new line: the parser took the next setting's name for the value."""
     name = stop.before()
@@ -295,7 +322,7 @@ def _absent_value(stop: Stop) -> Diagnostic | None:
     if sign not in KEYWORDS and sign not in ("=", "|>", "+", "-", "*", "/", ",", "(", "["):
         return None
     place = Span(before.end, before.end)
-    return mistakes.expected("a value", _after(sign), place, "another statement", name)
+    return mistakes.expected("a value", _after(sign), place, "another statement", name, False)
 
 
 def _separator(stop: Stop) -> Diagnostic | None:
@@ -307,9 +334,10 @@ def _separator(stop: Stop) -> Diagnostic | None:
 def _missing_comma(stop: Stop) -> Diagnostic | None:
     starts = {"NAME", "FIELD", "NUMBER", "STRING", "LSQB", "IF", "NOT"} | _WORDS
     inside = {"COMMA", "RPAR"} <= stop.accepted or {"COMMA", "RSQB"} <= stop.accepted
-    if inside and stop.found in starts and "OPERATOR" in stop.wanted:
+    if inside and stop.found in starts and "VALUE" not in stop.wanted:
         before = stop.before()
-        return mistakes.missing_comma(stop.place, Span(before.end, before.end))
+        items = "arguments" if "RPAR" in stop.accepted else "items"
+        return mistakes.missing_comma(stop.place, Span(before.end, before.end), items)
     return None
 
 
@@ -325,15 +353,29 @@ def _unknown_statement(stop: Stop) -> Diagnostic | None:
     if stop.accepted == {"EQUAL", "LPAR"}:
         place = stop.before()
         word = stop.text(place)
+        if not stop.begins_line(place) and place.start > stop.first:
+            return _unknown_word(stop, word, place)
         on_line = stop.found != "$END" and "\n" not in stop.source.text[place.end : stop.start]
-        if stop.where != "file" and (stop.found in ("NUMBER", "STRING") or not on_line) and closest(word, known) is None:
+        if word in known or (
+            stop.where != "file"
+            and (stop.found in ("NUMBER", "STRING") or not on_line)
+            and closest(word, known) is None
+        ):
             return None
         return mistakes.unknown_statement(word, place, known, stop.where == "stage")
     if stop.accepted == {"RPAR"} and stop.where != "objective":
         return None
-    if "STATEMENT" in stop.wanted and "OPERATOR" not in stop.wanted and stop.found in ("IF", "NOT", "RETURN"):
+    if "STATEMENT" in stop.wanted and "OPERATOR" not in stop.wanted and stop.found in ("IF", "ELSE", "IMPORT"):
         return mistakes.unknown_statement(stop.word, stop.place, known, False)
     return None
+
+
+def _unknown_word(stop: Stop, word: str, place: Span) -> Diagnostic:
+    """A word behind a whole statement, such as `evry` in `watch skill evry 20 steps`."""
+    before = stop.before(place.start)
+    helps = did_you_mean(word, ("every", "within", "from", "to", "by", "and", "or"))
+    after = _after(stop.text(before))
+    return mistakes.expected(_END, after, Span(before.end, before.end), f"`{word}`", place, True, helps)
 
 
 _SLIPS: tuple[Callable[[Stop], Diagnostic | None], ...] = (
@@ -342,6 +384,7 @@ _SLIPS: tuple[Callable[[Stop], Diagnostic | None], ...] = (
     _character,
     _foreign,
     _equals,
+    _bare_fraction,
     _absent_value,
     _separator,
     _missing_comma,

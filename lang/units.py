@@ -12,7 +12,7 @@ Dimension = Literal[
 
 @dataclass(frozen=True)
 class Unit:
-    """`factor` takes a number in this unit to the base of its dimension: 1 for counts, bytes, seconds, shares of one."""
+    """`factor` takes a number in this unit to the base of its dimension: counts, bytes, seconds, shares of one."""
 
     name: str
     dimension: Dimension
