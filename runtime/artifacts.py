@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,6 +77,8 @@ class Context:
     """To be called often; raises `Interrupted` when the run is to stop."""
     log: Callable[[Mapping[str, Json]], None]
     """Appends one row to ``metrics.jsonl``."""
+    watched: Mapping[str, Artifact] = field(default_factory=dict)
+    """The prompts of `node.watches`, by their meaning. Observers: what a node yields must not depend on them."""
 
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]

@@ -46,7 +46,7 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 ARTIFACT_OF: Mapping[str, str] = {
     **dict.fromkeys(("gym", "file", "hub_dataset", "prompts", "slice", "take", "respond", "keep", "concat"), "rows"),
-    **dict.fromkeys(("sample", "score"), "rows"),
+    **dict.fromkeys(("sample", "score", "shuffle"), "rows"),
     **dict.fromkeys(("characters", "bpe", "tokenizer_of"), "tokenizer"),
     **dict.fromkeys(("new_model", "local_model", "hub_model", "train"), "model"),
     **dict.fromkeys(("pass_rate", "bits_per_character"), "counts"),
