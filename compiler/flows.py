@@ -64,6 +64,7 @@ STEPS = {
             Parameter("seed", "int", 0, least=0),
         ),
     ),
+    "shuffle": Signature("shuffle", (Parameter("column", "row"),)),
     "score": Signature("score", (Parameter("verifier", "verifier"),)),
 }
 
@@ -182,6 +183,7 @@ class Flows:
             "respond": self._respond,
             "keep": self._keep,
             "sample": self._sample,
+            "shuffle": self._shuffle,
             "score": self._score,
         }
         return make[name](rows, step, bound, scope) if bound.whole else None
@@ -230,6 +232,19 @@ class Flows:
             return None
         kind = replace(rows.type, kept=(*rows.type.kept, in_words(where)))
         return core.Source("keep", {"where": where}, {"rows": rows}, kind, step.span)
+
+    def _shuffle(self, rows: core.Source, step: ast.Call, bound: Bound, scope: Scope) -> core.Source | None:
+        """The values of one column permuted among the rows: the control that keeps everything but the connection."""
+        column = bound.given["column"]
+        if not isinstance(column, ast.Column):
+            self.findings.add(
+                "N107", "`shuffle` takes a column", [at(column.span, "not a column")], helps=["|> shuffle(.reward)"]
+            )
+            return None
+        if not check_column(column.name, column.span, rows, self.findings):
+            return None
+        kind = replace(rows.type, kept=(*rows.type.kept, f"{column.name} is shuffled"))
+        return core.Source("shuffle", {"column": column.name}, {"rows": rows}, kind, step.span)
 
     def _sample(self, rows: core.Source, step: ast.Call, bound: Bound, scope: Scope) -> core.Source | None:
         model = self._sampled_model(bound.given["model"], scope)

@@ -22,6 +22,7 @@ SEMANTICS = {
     "take": 1,
     "respond": 1,
     "keep": 1,
+    "shuffle": 1,
     "concat": 1,
     "characters": 1,
     "bpe": 1,
@@ -42,7 +43,7 @@ SEMANTICS = {
 """Raised by hand when the implementation of a kind changes what it yields."""
 
 Named = TypeVar("Named")
-PURPOSE = {"new_model": "initialisation", "sample": "sampling", "train": "training"}
+PURPOSE = {"new_model": "initialisation", "sample": "sampling", "shuffle": "shuffling", "train": "training"}
 
 
 def seed_of(program_seed: int, purpose: str, chain: tuple[str, ...], own: int) -> int:

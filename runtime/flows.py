@@ -13,8 +13,10 @@ from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.loss import Loss
+from ptc.runtime.nodes.rows import shuffled
 from ptc.runtime.rollouts import sample_rows, sampling_of
 from ptc.runtime.samples import by_prompt, sampled, tokenised
+from ptc.runtime.sampling import seed_of
 from ptc.runtime.tables import column, with_columns
 from ptc.runtime.verifier_pool import Judge
 from ptc.stdlib.verifiers import reward_of
@@ -107,6 +109,8 @@ class LiveFlow:
                 metrics["rewards/unjudged"] = float(unjudged)
             case "keep":
                 rows = rows.filter(pa.array([value is True for value in evaluate(settings["where"], rows)]))
+            case "shuffle":
+                rows = shuffled(rows, settings["column"], seed_of(self._seed, "shuffle", index, step))
             case other:
                 raise ValueError(f"a live source has no step `{other}`")
         return rows

@@ -20,6 +20,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "take": ("rows", "take"),
     "respond": ("rows", "respond"),
     "keep": ("rows", "keep"),
+    "shuffle": ("rows", "shuffle"),
     "concat": ("rows", "concat"),
     "characters": ("tokenizers", "characters"),
     "bpe": ("tokenizers", "bpe"),

@@ -1,6 +1,7 @@
 """The node kind `gate`: `require` before a stage, `ensure` after it.
 
-The point estimate decides, the interval is printed. A gate that does not hold publishes nothing and stops the run with exit code 4.
+The point estimate decides, the interval is printed. A gate that does not hold publishes nothing and stops the run with
+exit code 4.
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ def _shape(settings: Mapping[str, Json], **tokens: int | None) -> PreTrainedConf
         "head_dim": settings["head_dim"],
         "max_position_embeddings": settings["context"],
         "tie_word_embeddings": settings["tied"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": settings["rope_theta"]},
         "attention_dropout": 0.0,
         **tokens,
     }

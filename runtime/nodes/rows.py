@@ -1,4 +1,4 @@
-"""From rows to rows: `prompts`, `slice`, `take`, `respond`, `keep`, `concat`.
+"""From rows to rows: `prompts`, `slice`, `take`, `respond`, `keep`, `shuffle`, `concat`.
 
 A prompt is known by its text: `prompt_id` is the SHA-256 of it. Its leading 64 bits, as a share of 1, decide to which
 slices it belongs, so that slices [0, 0.8) and [0.8, 0.9) have no prompt in common, whatever the seeds of the
@@ -14,6 +14,7 @@ from fractions import Fraction
 from math import ceil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from ptc.compiler.graph import Node
@@ -23,14 +24,14 @@ from ptc.runtime.tables import column, read_rows, with_columns, write_rows
 
 
 def prompts(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
-    """Rows with the given columns and `prompt_id`; of rows with one prompt the first is kept."""
+    """The given columns and `prompt_id`, and no other; of rows with one prompt the first is kept."""
     table = read_rows(inputs["rows"])
     values = {name: evaluate(expression, table) for name, expression in node.settings["columns"].items()}
     for row, prompt in enumerate(values["prompt"]):
         if not isinstance(prompt, str) or not prompt:
             raise InputWrong(f"row {row + 1} has the prompt {prompt!r}: a prompt is a text that is not empty")
-    table = with_columns(table, {**values, "prompt_id": [prompt_id(prompt) for prompt in values["prompt"]]})
-    write_rows(table.take(_first_of_each(values["prompt"])), out)
+    made = pa.table({**values, "prompt_id": [prompt_id(prompt) for prompt in values["prompt"]]})
+    write_rows(made.take(_first_of_each(values["prompt"])), out)
 
 
 def prompt_id(prompt: str) -> str:
@@ -77,6 +78,18 @@ def keep(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
     if not kept:
         raise InputWrong(f"keep: none of {table.num_rows} rows fulfils the condition; nothing is left to learn from")
     write_rows(table.take(kept), out)
+
+
+def shuffle(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """The rows with the values of one column permuted among them: a control that keeps its distribution."""
+    table = read_rows(inputs["rows"])
+    write_rows(shuffled(table, node.settings["column"], node.settings["seed"]), out)
+
+
+def shuffled(table: pa.Table, name: str, seed: int) -> pa.Table:
+    """`table` with the values of column `name` in another order, drawn from `seed`."""
+    order = np.random.default_rng(seed).permutation(table.num_rows)
+    return with_columns(table, {name: table.column(name).take(pa.array(order)).to_pylist()})
 
 
 def concat(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:

@@ -1,0 +1,163 @@
+"""The node kind `train` on artifact folders: real tokenizer, real rows, real engine, and a checkpoint that stands alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import loss_expressions as expressions
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_chat import save, small_model
+from training_cases import ADAMW, Stage, settings
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ptc.compiler.graph import Json, Node
+from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted
+from ptc.runtime.nodes.rows import prompt_id
+from ptc.runtime.nodes.train import train
+from ptc.runtime.profile import Profile
+from ptc.runtime.tables import write_rows
+
+PROFILE = Profile(device="cpu", devices=1, threads=1)
+
+
+def artifact(path: Path) -> Artifact:
+    return Artifact(path.name, path, {})
+
+
+@dataclass
+class World:
+    """A small model, and sums of digits as prompts with answers."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        save(small_model(), self.folder / "model")
+        pairs = [(f"{left}+{right}", str(left + right)) for left in range(10) for right in range(4)]
+        prompts = [prompt for prompt, _ in pairs]
+        table = pa.table(
+            {
+                "prompt": prompts,
+                "prompt_id": [prompt_id(prompt) for prompt in prompts],
+                "answer": [answer for _, answer in pairs],
+                "response": [answer for _, answer in pairs],
+                "chosen": [answer for _, answer in pairs],
+                "rejected": ["no" for _ in pairs],
+            }
+        )
+        (self.folder / "rows").mkdir()
+        write_rows(table, self.folder / "rows")
+
+    def train(
+        self, document: dict[str, Json], name: str, stage: Stage | None = None, profile: Profile = PROFILE
+    ) -> Stage:
+        stage = stage or Stage.at(self.folder / f"{name}-partial")
+        stage.profile = profile
+        inputs = {model: artifact(self.folder / "model") for model in document["models"]}
+        inputs |= {source: artifact(self.folder / "rows") for source in document["flows"]}
+        out = self.folder / name
+        out.mkdir()
+        node = Node("train", 1, document, {})
+        train(node, inputs, out, stage.context(node))
+        return stage
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def live(loss: dict[str, Any], *steps: dict[str, Any], budget: int = 3) -> dict[str, Any]:
+    document = settings(loss, count=4, budget=budget)
+    sample = {
+        "op": "sample",
+        "model": "m0",
+        "n": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "max_tokens": 6,
+        "max_lag": 0,
+    }
+    document["flows"] = {"s0": [sample, *steps]}
+    document["batch"] = {"s0": {"count": 4, "unit": "prompts"}}
+    return document
+
+
+EXACT = {"op": "score", "verifier": {"name": "exact", "options": {}}}
+
+
+def test_sft_learns_and_leaves_a_checkpoint_that_plain_transformers_loads(world: World) -> None:
+    document = settings(expressions.sft(), count=16, budget=20, unit="epochs", models=["m0"])
+    document["optimizer"] = {"m0": {**ADAMW, "lr": 3e-3, "weight_decay": 0.0}}
+    stage = world.train(document, "out")
+    assert stage.metric("loss")[-1] < 0.5 * stage.metric("loss")[0]
+    entry, out = world.folder / "model", world.folder / "out"
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (out / name).read_bytes() == (entry / name).read_bytes()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
+    assert model.generation_config.eos_token_id == 3
+    chat = [{"role": "user", "content": "3+2"}]
+    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    completion = model.generate(**ids, do_sample=False, max_new_tokens=4)[0, ids["input_ids"].shape[1] :]
+    assert completion[-1] == 3
+    assert str(world.folder) not in (out / "config.json").read_text()
+
+
+@pytest.mark.parametrize("objective", ["grpo", "reverse_kl"])
+def test_a_live_stage_resumes_bit_for_bit(world: World, objective: str) -> None:
+    document = live(getattr(expressions, objective)(), *([EXACT] if objective == "grpo" else []))
+    whole = world.train(document, "whole")
+    assert set(whole.rows[-1]) >= {"completions/mean_length", "completions/clipped_ratio", "num_tokens"}
+    stage = Stage.at(world.folder / "cut-partial", interrupt_after=2)
+    with pytest.raises(Interrupted):
+        world.train(document, "cut", stage)
+    stage.interrupt_after = None
+    (world.folder / "cut").rmdir()
+    world.train(document, "cut", stage)
+    assert weights(world, "cut").keys() == weights(world, "whole").keys()
+    assert all(torch.equal(tensor, weights(world, "whole")[name]) for name, tensor in weights(world, "cut").items())
+    assert stage.metric("loss") == whole.metric("loss")
+
+
+def weights(world: World, name: str) -> dict[str, torch.Tensor]:
+    return load_file(world.folder / name / "model.safetensors")
+
+
+def test_an_engine_of_its_own_gives_what_a_shared_one_gives(world: World) -> None:
+    document = live(expressions.grpo(), EXACT)
+    world.train(document, "shared")
+    world.train(document, "copy", profile=PROFILE.model_copy(update={"engine_copy": True}))
+    assert all(torch.equal(tensor, weights(world, "copy")[name]) for name, tensor in weights(world, "shared").items())
+
+
+def test_the_engine_s_log_probabilities_make_the_first_ratio_one(world: World) -> None:
+    stage = world.train(live(expressions.grpo(), EXACT, budget=1), "out")
+    assert stage.metric("loss")[0] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_filter_that_keeps_no_attempt_trains_on_nothing(world: World) -> None:
+    never = {"op": "gt", "args": [{"op": "column", "name": "reward"}, {"op": "constant", "value": 2}]}
+    world.train(live(expressions.grpo(), EXACT, {"op": "keep", "where": never}, budget=1), "out")
+    before = load_file(world.folder / "model" / "model.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(world, "out").items())
+
+
+def test_dpo_starts_at_ln_2(world: World) -> None:
+    stage = world.train(settings(expressions.dpo(), budget=1), "out")
+    assert stage.metric("loss")[0] == pytest.approx(0.693147, abs=1e-5)
+
+
+def test_a_row_longer_than_max_length_is_named(world: World) -> None:
+    document = settings(expressions.sft(), models=["m0"]) | {"max_length": 6}
+    with pytest.raises(InputWrong, match=r"row 1 has 7 tokens, more than max_length = 6.*'0\+0'"):
+        world.train(document, "out")
+
+
+def test_rows_without_the_column_that_the_loss_reads_are_refused(world: World) -> None:
+    with pytest.raises(InputWrong, match="no column `.logprobs`"):
+        world.train(settings(expressions.grpo()) | {"max_length": 64}, "out")
