@@ -273,6 +273,7 @@ class _Run:
             self.profile,
             self._heartbeat(node),
             self._metrics(meaning, node),
+            {watch.prompts: self.artifacts[watch.prompts] for watch in node.watches},
         )
         self.implementations[node.kind](context.node, inputs, result, context)
         self._check_inputs(node, inputs, content)
