@@ -22,6 +22,7 @@ SHAPE = dict(
     intermediate=64,
     context=64,
     tied=True,
+    rope_theta=10_000.0,
     seed=0,
 )
 EVAL = dict(
