@@ -61,6 +61,7 @@ class _Binding:
     given: dict[str, ast.Expr] = field(default_factory=dict)
     others: dict[str, ast.Expr] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
+    by_name: set[str] = field(default_factory=set)
     whole: bool = True
 
 
@@ -88,18 +89,21 @@ def _bind_named(binding: _Binding, argument: ast.Argument, name: ast.Name, findi
     known = {parameter.name for parameter in binding.signature.parameters}
     if name.id in binding.given or name.id in binding.others:
         binding.whole = False
-        first = binding.spans[name.id]
-        findings.add(
-            "N102",
-            f"argument `{name.id}` is given twice",
-            [at(name.span, "given again"), at(first, "given here first")],
-        )
+        if name.id not in binding.by_name:  # twice by name is a mistake of spelling, which the parser reports
+            findings.add(
+                "N102",
+                f"argument `{name.id}` is given twice",
+                [at(name.span, "given again by name"), at(binding.spans[name.id], f"given here as `{name.id}`")],
+                helps=["leave one of them out"],
+            )
     elif name.id in known:
         binding.given[name.id] = argument.value
         binding.spans[name.id] = argument.span
+        binding.by_name.add(name.id)
     elif binding.signature.others is not None:
         binding.others[name.id] = argument.value
         binding.spans[name.id] = argument.span
+        binding.by_name.add(name.id)
     else:
         binding.whole = False
         _unknown(binding.signature, argument, name, findings)

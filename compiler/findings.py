@@ -35,10 +35,10 @@ CHECKS: tuple[Check, ...] = (
     Check("N111", "same-meaning", "note"),
     Check("N112", "unknown-choice", "error"),
     # Units
-    Check("U101", "bare-count", "error"),
-    Check("U102", "wrong-unit", "error"),
-    Check("U103", "decimal-token-count", "note"),
-    Check("U104", "out-of-range", "error"),
+    Check("U201", "bare-count", "error"),
+    Check("U202", "wrong-unit", "error"),
+    Check("U203", "decimal-token-count", "note"),
+    Check("U204", "out-of-range", "error"),
     # Columns, types and axes
     Check("T101", "missing-column", "error"),
     Check("T102", "group-too-small", "error"),

@@ -202,7 +202,7 @@ class Flows:
             return None
         if settings["from"] >= settings["to"]:
             self.findings.add(
-                "U104",
+                "U204",
                 "a slice goes from a smaller share to a larger one",
                 [at(step.span, "holds nothing")],
                 helps=[f"slice({settings['to']:.0%}, {settings['from']:.0%})"]

@@ -64,13 +64,16 @@ class Meanings:
     _done: dict[int, str] = field(default_factory=dict)
     _kept: list[object] = field(default_factory=list)
 
-    def of(self, thing: core.Input) -> str:
-        """The meaning of a source, model, role or tokenizer; its node and all it needs are in `nodes` afterwards."""
+    def of(self, thing: core.Input, whose: str = "") -> str:
+        """The meaning of a source, model, role or tokenizer; its node and all it needs are in `nodes` afterwards.
+
+        `whose` is the name of what it is a step of: the label of a step that has no name of its own.
+        """
         if isinstance(thing, core.Role):
-            return self.of(thing.init)
+            return self.of(thing.init, thing.name)
         if id(thing) not in self._done:
             self._kept.append(thing)
-            self._done[id(thing)] = self.add(self._node(thing))
+            self._done[id(thing)] = self.add(self._node(thing, whose))
         return self._done[id(thing)]
 
     def add(self, node: Node) -> str:
@@ -79,29 +82,30 @@ class Meanings:
         self.nodes.setdefault(meaning, node)
         return meaning
 
-    def _node(self, thing: core.Source | core.Model | core.Tokenizer) -> Node:
+    def _node(self, thing: core.Source | core.Model | core.Tokenizer, whose: str) -> Node:
         if isinstance(thing, core.Model) and thing.kind == "train":
             return self.train(self.stages[id(thing)])
-        inputs = {role: self.of(value) for role, value in thing.inputs.items()}
+        name = "" if isinstance(thing, core.Tokenizer) else thing.name
+        inputs = {role: self.of(value, name or whose) for role, value in thing.inputs.items()}
         settings = dict(thing.settings)
         if isinstance(thing, core.Source) and thing.kind == "slice":
             settings["from"], settings["to"] = interval(thing)
-            inputs["rows"] = self.of(beneath_slices(thing))
+            inputs["rows"] = self.of(beneath_slices(thing), name or whose)
         if thing.kind in PURPOSE:
             settings["seed"] = seed_of(self.seed, PURPOSE[thing.kind], chain(thing), int(settings.get("seed", 0)))
-        name = "" if isinstance(thing, core.Tokenizer) else thing.name
-        return Node(thing.kind, SEMANTICS[thing.kind], settings, inputs, name or thing.kind)
+        label = name or (f"{whose}: {thing.kind}" if whose else thing.kind)
+        return Node(thing.kind, SEMANTICS[thing.kind], settings, inputs, label)
 
     # A stage ----------------------------------------------------------------------------------------------------------
 
     def train(self, stage: core.Stage) -> Node:
         """The node of a stage: one loop over batches, whatever its objectives are called."""
         naming = Naming(stage)
-        inputs = {canonical_name: self.of(role.init) for canonical_name, role in naming.models.items()}
+        inputs = {canonical_name: self.of(role) for canonical_name, role in naming.models.items()}
         flows = {}
         for name, source in naming.sources.items():
             base, steps = flow(source)
-            inputs[name] = self.of(base)
+            inputs[name] = self.of(base, source.name)
             flows[name] = [naming.step(step) for step in steps]
         settings: dict[str, Json] = {
             "models": {name: {"as": role.verb} for name, role in naming.models.items()},

@@ -134,7 +134,7 @@ class Models:
         if shape["heads"] % shape["kv_heads"]:
             place = bound.spans.get("heads", call.span)
             self.findings.add(
-                "U104",
+                "U204",
                 f"{shape['heads']} heads cannot share {shape['kv_heads']} key-value heads",
                 [at(place, "not a multiple")],
                 helps=[f"kv_heads = {shape['heads']}"],

@@ -152,15 +152,7 @@ class Stages:
         if statement.target is not None and name.id == "batch":
             draft.batches[statement.target.id] = statement
             return
-        earlier = draft.settings.get(name.id)
-        if earlier is not None:
-            self.findings.add(
-                "N102",
-                f"`{name.id}` is set twice",
-                [at(name.span, "set again"), at(earlier.name.span, "set here first")],
-            )
-            return
-        draft.settings[name.id] = statement
+        draft.settings.setdefault(name.id, statement)  # a second one is reported by the parser
 
     def _unknown_setting(self, name: ast.Name) -> None:
         from_trl = hint(name.id, "stage")

@@ -38,7 +38,7 @@ def constant(expr: ast.Expr, scope: Scope) -> Value | Unknown:
         case ast.Number(unit=str(unit), value=value) if unit in DECIMAL_MULTIPLES:
             return round(value * DECIMAL_MULTIPLES[unit])
         case ast.Number():
-            scope.findings.add("U102", f"a plain number is needed, not `{expr.text}`", [at(expr.span, "has a unit")])
+            scope.findings.add("U202", f"a plain number is needed, not `{expr.text}`", [at(expr.span, "has a unit")])
             return UNKNOWN
         case ast.String(value=text):
             return text
@@ -167,7 +167,7 @@ def _number(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Val
     most = 1.0 if kind == "share" else parameter.most
     if (least is not None and value < least) or (most is not None and value > most):
         bounds = _bounds(kind, least, most)
-        scope.findings.add("U104", f"`{name}` must be {bounds}", [at(span, f"{value:g} is outside")])
+        scope.findings.add("U204", f"`{name}` must be {bounds}", [at(span, f"{value:g} is outside")])
         return UNKNOWN
     return int(value) if kind in ("int", "tokens") else float(value)
 
@@ -186,7 +186,7 @@ def _note_decimal_length(expr: ast.Expr, scope: Scope) -> None:
         wanted = expr.text.replace(expr.unit, binary).replace(" ", "")
         exact, meant = constant(expr, scope), round(expr.value * BINARY_MULTIPLES[binary])
         scope.findings.add(
-            "U103",
+            "U203",
             f"`{expr.text}` is {exact:,} tokens, not {meant:,}",
             [at(expr.span, "a decimal multiple")],
             helps=[wanted],
@@ -199,14 +199,14 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
         return None
     if isinstance(expr, ast.Number) and expr.unit in COUNTED and COUNTED[expr.unit] in units:
         if expr.value != int(expr.value) or expr.value < (0 if units == ("steps",) else 1):
-            scope.findings.add("U104", f"{what} must be a whole number, at least 1", [at(expr.span, "is not")])
+            scope.findings.add("U204", f"{what} must be a whole number, at least 1", [at(expr.span, "is not")])
             return None
         return core.Count(int(expr.value), COUNTED[expr.unit])
     if isinstance(expr, ast.Number) and expr.unit is None:
         number = expr.text
         wanted = " or ".join(units)
         scope.findings.add(
-            "U101",
+            "U201",
             f"{number} of what? {what} counts {wanted}",
             [at(expr.span, "a bare number")],
             helps=[f"{number} {unit}" for unit in units],
@@ -214,7 +214,7 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
         return None
     if isinstance(expr, ast.Number):
         scope.findings.add(
-            "U102",
+            "U202",
             f"{what} cannot be counted in `{expr.unit}`",
             [at(expr.unit_span or expr.span, f"{' or '.join(units)} {'are' if len(units) > 1 else 'is'} needed")],
             helps=[f"{expr.value:g} {unit}" for unit in units],
@@ -225,6 +225,6 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
         return core.Count(value, units[0])
     if not isinstance(value, Unknown):
         scope.findings.add(
-            "U101", f"{what} needs a unit", [at(expr.span, "a bare value")], helps=[f"{example} {units[0]}"]
+            "U201", f"{what} needs a unit", [at(expr.span, "a bare value")], helps=[f"{example} {units[0]}"]
         )
     return None
