@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -92,40 +92,32 @@ def fmt(files: Sequence[str], only_check: bool) -> int:
 
 
 def explain(code: str | None) -> int:
-    """`ptc explain`: the page of a code or of a kebab-case name; without one, the list."""
+    """`ptc explain`: the page of a code; without one, the list."""
     titles = _titles()
     if code is None:
         for known, title in titles.items():
             print(f"{known}  {title}")
         return 0
-    by_name = {_name(title): known for known, title in titles.items()}
-    found = code.upper() if code.upper() in titles else by_name.get(code.lower())
-    if found is None:
+    wanted = code.upper()
+    if wanted not in titles:
         import difflib
 
-        close = difflib.get_close_matches(code.upper(), titles, n=1) or difflib.get_close_matches(code, by_name, n=1)
-        guess = f": did you mean `{close[0]}`?" if close else "; `ptc explain` lists all"
-        print(f"ptc explain: there is no code `{code}`{guess}", file=sys.stderr)
+        close = difflib.get_close_matches(wanted, titles, n=1)
+        guess = f": did you mean `{close[0]}`?" if close else ""
+        print(f"ptc explain: there is no code `{code}`{guess}; `ptc explain` lists all", file=sys.stderr)
         return 2
-    print(_pages().joinpath(f"{found}.md").read_text(encoding="utf-8").rstrip())
+    print(_pages().joinpath(f"{wanted}.md").read_text(encoding="utf-8").rstrip())
     return 0
 
 
-def _pages() -> Any:
-    return resources.files("ptc").joinpath("errors")
+def _pages() -> Path:
+    return Path(__file__).parent / "errors"
 
 
 def _titles() -> dict[str, str]:
-    """Code to the first line of its page, without its number signs and the code."""
-    pages = {}
-    for page in sorted(_pages().iterdir(), key=lambda each: str(each.name)):
-        code, suffix = page.name.rsplit(".", 1) if "." in page.name else (page.name, "")
-        if suffix == "md" and code[:1].isupper() and code[1:].isdigit():
-            first = page.read_text(encoding="utf-8").lstrip().split("\n", 1)[0]
-            pages[code] = first.lstrip("# ").removeprefix(code).lstrip(": -–—")
-    return pages
-
-
-def _name(title: str) -> str:
-    """The first word of a title, where pages give the kebab-case name."""
-    return title.split()[0].strip("`:,") if title.split() else ""
+    """Code to title, which a page's first line gives: ``# P201: …``."""
+    titles = {}
+    for page in sorted(_pages().glob("[A-Z][0-9][0-9][0-9].md")):
+        with page.open(encoding="utf-8") as text:
+            titles[page.stem] = text.readline().strip().removeprefix(f"# {page.stem}: ")
+    return titles

@@ -97,7 +97,9 @@ def _summary(outcome: Outcome, meaning: str | None) -> Mapping[str, float] | Non
 
 
 def _verdict(artifact: Artifact) -> str:
-    return str(_document(artifact.path / "verdict.json")["summary"])
+    """``supported: claimed expand, measured expand: NSCR …``."""
+    document = _document(artifact.path / "verdict.json")
+    return f"{document['verdict']}: {document['words']}"
 
 
 def parameter_count(weights: Path) -> int | None:

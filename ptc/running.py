@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -132,6 +133,7 @@ def run(request: Request, wait: bool) -> int:
 
     try:
         prepared = prepare(request)
+        _quiet_libraries()
         store = Store(prepared.profile.store)
         console = Console(highlight=False)
         with progress.listening(console, len(prepared.graph.nodes)) as listener:
@@ -155,6 +157,16 @@ def run(request: Request, wait: bool) -> int:
     if outcome.message:
         print(f"ptc: {outcome.message}", file=sys.stderr)
     return outcome.exit_code
+
+
+def _quiet_libraries() -> None:
+    """One display is enough: libraries read these when they are first imported."""
+    for name, value in (
+        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
+        ("TRANSFORMERS_VERBOSITY", "error"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+    ):
+        os.environ.setdefault(name, value)
 
 
 class Implementations(Mapping[str, Implementation]):
