@@ -105,6 +105,15 @@ def fit_length(
     return fitted
 
 
+def refuse_overlong(context: int, prompt_tokens: int, max_tokens: int) -> None:
+    """Raises `InputWrong` if a prompt and its completion, at their longest, do not fit into a model's context."""
+    if prompt_tokens + max_tokens > context:
+        raise InputWrong(
+            f"a prompt of {prompt_tokens} tokens and max_tokens = {max_tokens} do not fit into the model's "
+            f"context of {context} tokens: lower max_tokens, or keep shorter prompts"
+        )
+
+
 def _prompt_texts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[str]:
     return _apply_template(tokenizer, [[_turn("user", prompt)] for prompt in prompts], generation_prompt=True)
 

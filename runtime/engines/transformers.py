@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from transformers import Cache, PreTrainedModel
 
-from ptc.runtime.artifacts import InputWrong, InvariantBroken
+from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.engines.lanes import LANES, allows_lanes, folded_attention, lane_mask, new_cache
 from ptc.runtime.engines.protocol import Completion, Fingerprint, Request, Sampling
 from ptc.runtime.engines.running import Running
 from ptc.runtime.fingerprints import fingerprint
+from ptc.runtime.render import refuse_overlong
 from ptc.runtime.sampling import distribution, draw
 
 _LOGITS_AT_ONCE = 1 << 26
@@ -65,7 +66,9 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """See `Engine.generate`. Raises `InputWrong` if prompt and completion do not fit into the model's context."""
-        self._refuse_overlong(max((len(request.prompt_tokens) for request in requests), default=0), sampling.max_tokens)
+        refuse_overlong(
+            self._context, max((len(one.prompt_tokens) for one in requests), default=0), sampling.max_tokens
+        )
         results: dict[tuple[int, int], list[Completion]] = {}
         with self._inference():
             for batch in self._batches(self._groups(requests), sampling.max_tokens):
@@ -112,13 +115,6 @@ class TransformersEngine:
         with torch.no_grad():
             for name, tensor in weights.items():
                 own[name].copy_(tensor)
-
-    def _refuse_overlong(self, prompt_tokens: int, max_tokens: int) -> None:
-        if prompt_tokens + max_tokens > self._context:
-            raise InputWrong(
-                f"a prompt of {prompt_tokens} tokens and max_tokens = {max_tokens} do not fit into the model's "
-                f"context of {self._context} tokens: lower max_tokens, or keep shorter prompts"
-            )
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
