@@ -145,6 +145,7 @@ class Store:
         """Seals a finished folder of `scratch` as the key's artifact, in the order that makes it survive: files,
         manifest, folder, rename, action. If the key has an artifact already, the first stays; ours is dropped, and a
         difference between them is reported as ``NONDETERMINISTIC``."""
+        (folder / MANIFEST).unlink(missing_ok=True)  # of an artifact whose files were copied here whole
         manifest = Manifest(type, self.disk.seal(folder))
         self._place(manifest, folder)
         key = key_of(key_document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,13 @@ def test_an_artifact_is_named_by_its_files_alone(tmp_path: Path) -> None:
     assert publish(store, "a").digest == publish(store, "b").digest
     assert publish(store, "c", "other").digest != publish(store, "a").digest
     assert publish(Store(tmp_path / "elsewhere")).digest == publish(store, "a").digest
+
+
+def test_a_manifest_that_was_copied_along_is_none_of_its_files(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder = store.scratch("copy")
+    shutil.copytree(publish(store).path, folder, dirs_exist_ok=True)
+    assert store.publish(document("b"), folder, "rows").digest == publish(store).digest
 
 
 def test_files_of_an_artifact_are_read_only(tmp_path: Path) -> None:
