@@ -18,7 +18,7 @@ class Rows:
     columns: tuple[str, ...]
     sha256: str | None = None
     problem: str | None = None
-    """One sentence, if the file is there no more, or cannot be read."""
+    """What keeps it from being read."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ A declaration that is wrong poisons its name: it is reported once, and whatever 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ptc.compiler import core
@@ -70,6 +71,7 @@ class Elaborator:
         self.whole = True
 
     def program(self, program: ast.Program) -> Elaborated:
+        self.scope.unread = frozenset(unread_words(program))
         for statement in program.statements:
             self._statement(statement)
         self._unknown_settings(program)
@@ -274,6 +276,15 @@ class Elaborator:
         if thing is None:
             self.whole = False
         self.scope.declare(name, thing if thing is not None else Poison())
+
+
+def unread_words(program: ast.Program) -> Iterator[str]:
+    """The words of the statements that could not be parsed."""
+    for statement in program.statements:
+        inside = statement.body.statements if isinstance(statement, ast.Stage | ast.Objective) else ()
+        for unread in (statement, *inside):
+            if isinstance(unread, ast.Unreadable):
+                yield from re.findall(r"[^\W\d]\w*", program.source.text[unread.span.start : unread.span.end])
 
 
 def from_command_line(kind: str, text: str) -> Value | Unknown:

@@ -144,17 +144,17 @@ class Flows:
             return None
         document = {"path": path, "format": form, "sha256": rows.sha256 if rows else None}
         if rows is None:
+            self._not_there(f'"{path}" is not here to be read: its columns are unknown', call)
             return core.Source("file", document, {}, core.Trajectories((), core.External(), open=True), call.span)
         return core.Source("file", document, {}, _outside(set(rows.columns), open=False), call.span)
 
     def _hub_dataset(self, call: ast.Call, settings: dict[str, Json]) -> core.Source:
-        self.findings.add(
-            "D402",
-            f'"{settings["name"]}" has not been fetched: its columns are unknown',
-            [at(call.span, "what uses its columns is not checked")],
-            helps=["ptc check --data"],
-        )
+        title = f'"{settings["name"]}" has not been fetched: its columns are unknown'
+        self._not_there(title, call, "ptc check --data")
         return core.Source("hub_dataset", settings, {}, core.Trajectories((), core.External(), open=True), call.span)
+
+    def _not_there(self, title: str, call: ast.Call, *helps: str) -> None:
+        self.findings.add("D402", title, [at(call.span, "what uses its columns is not checked")], helps=helps)
 
     # Steps ------------------------------------------------------------------------------------------------------------
 

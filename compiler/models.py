@@ -149,6 +149,8 @@ class Models:
         if known is not None and known.problem:
             self.findings.add("D403", f'"{path}" is no usable model: {known.problem}', [at(bound.given["path"].span)])
             return None
+        if known is None:
+            self._not_there(path, "is not here to be read", call)
         document = {"path": path, "sha256": known.sha256 if known else None}
         tokenizer = known.tokenizer if known else None
         made = core.Tokenizer("files", {"digest": tokenizer}, {}, call.span) if tokenizer else None
@@ -156,13 +158,16 @@ class Models:
         return core.Model("local_model", document, {}, kind, call.span)
 
     def _hub(self, call: ast.Call, settings: dict[str, Json]) -> core.Model:
+        self._not_there(settings["name"], "has not been fetched", call, "ptc check --data")
+        return core.Model("hub_model", settings, {}, core.ModelType(None, None, None, ()), call.span)
+
+    def _not_there(self, name: str, why: str, call: ast.Call, *helps: str) -> None:
         self.findings.add(
             "D402",
-            f'"{settings["name"]}" has not been fetched: its tokenizer and template are unknown',
+            f'"{name}" {why}: its tokenizer and template are unknown',
             [at(call.span, "what depends on them is not checked")],
-            helps=["ptc check --data"],
+            helps=helps,
         )
-        return core.Model("hub_model", settings, {}, core.ModelType(None, None, None, ()), call.span)
 
     def tokenizer(self, expr: ast.Expr, scope: Scope) -> core.Tokenizer | None:
         """The tokenizer that an expression makes or names."""

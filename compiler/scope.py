@@ -86,9 +86,11 @@ class Scope:
     parent: Scope | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    unread: frozenset[str] = frozenset()
+    """The words of statements that could not be parsed: one of them may declare what is not found."""
 
     def inner(self) -> Scope:
-        return Scope(self.findings, self)
+        return Scope(self.findings, self, unread=self.unread)
 
     def chain(self) -> Iterator[Scope]:
         scope: Scope | None = self
@@ -123,7 +125,8 @@ class Scope:
         """What a name stands for, if it is one of `wanted`; otherwise None, and the user has been told."""
         entry = self.find(name.id)
         if entry is None:
-            self._unknown(name, wanted, wanted_text)
+            if name.id not in self.unread:
+                self._unknown(name, wanted, wanted_text)
             return None
         if isinstance(entry.thing, Poison):
             return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -40,9 +41,9 @@ class OnDemand(Mapping[str, Header], Generic[Header]):
 
 
 def rows(path: Path) -> Rows | None:
-    """The columns of a JSON Lines or Parquet file; None where nothing here can read it."""
-    if not path.exists():
-        return Rows((), problem="there is no such file")
+    """The columns of a JSON Lines or Parquet file; None where there is none, or nothing here can read it."""
+    if not os.path.exists(path):  # unlike Path.exists, False for a name that no file can have
+        return None
     if not path.is_file():
         return Rows((), problem="it is not a file")
     if path.suffix == ".parquet":
@@ -78,12 +79,14 @@ def _parquet(path: Path) -> Rows | None:
         return Rows((), problem=str(error).splitlines()[0].lower())
 
 
-def checkpoint(path: Path) -> Checkpoint:
-    """What `config.json` and the tokenizer files of a model folder say."""
+def checkpoint(path: Path) -> Checkpoint | None:
+    """What `config.json` and the tokenizer files of a model folder say; None where there is no such folder."""
+    if not os.path.exists(path):  # unlike Path.exists, False for a name that no file can have
+        return None
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Checkpoint(None, None, None, problem="it holds no config.json" if path.is_dir() else "no such folder")
+        return Checkpoint(None, None, None, problem="it holds no config.json")
     except (OSError, ValueError):
         return Checkpoint(None, None, None, problem="its config.json cannot be read")
     context = config.get("max_position_embeddings") if isinstance(config, dict) else None
