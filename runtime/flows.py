@@ -14,6 +14,7 @@ from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.loss import Loss
 from ptc.runtime.nodes.rows import shuffled
+from ptc.runtime.nodes.score import rows_for
 from ptc.runtime.rollouts import sample_rows, sampling_of
 from ptc.runtime.samples import by_prompt, sampled, tokenised
 from ptc.runtime.sampling import seed_of
@@ -46,9 +47,6 @@ class FixedFlow:
     def draw(self, step: int, units: Sequence[int]) -> Draw:
         return Draw([self._units[unit] for unit in units])
 
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 class LiveFlow:
     """Attempts of a model that is being trained: sampled, scored and filtered for each step, with its weights then."""
@@ -59,17 +57,15 @@ class LiveFlow:
         steps: Sequence[Mapping[str, Json]],
         loss: Loss,
         tokenizer: PreTrainedTokenizerBase,
-        engine: Engine,
-        hand_over: Callable[[int], None],
+        engine: Callable[[int], Engine],
         seed: int,
     ) -> None:
-        """`hand_over` sees to it that the engine has the weights behind so many updates."""
+        """`engine` gives the engine with the weights behind so many updates."""
         self._prompts = prompts
         self._steps = steps
         self._loss = loss
         self._tokenizer = tokenizer
         self._engine = engine
-        self._hand_over = hand_over
         self._seed = seed
         self._judges = {index: Judge(step["verifier"]) for index, step in enumerate(steps) if step["op"] == "score"}
 
@@ -78,8 +74,6 @@ class LiveFlow:
         return int(self._prompts.num_rows)
 
     def draw(self, step: int, units: Sequence[int]) -> Draw:
-        """Raises `InvariantBroken` if the engine has other weights than it should."""
-        self._hand_over(step)
         rows = with_columns(self._prompts.take(units), {UNIT: range(len(units))})
         metrics: dict[str, float] = {}
         for index, settings in enumerate(self._steps):
@@ -90,8 +84,7 @@ class LiveFlow:
         return Draw(groups, metrics)
 
     def close(self) -> None:
-        """Ends the engine and the verifiers' processes."""
-        self._engine.close()
+        """Ends the verifiers' processes."""
         for judge in self._judges.values():
             judge.close()
 
@@ -101,7 +94,7 @@ class LiveFlow:
         match settings["op"]:
             case "sample":
                 sampling = sampling_of(settings)
-                rows = sample_rows(self._engine, self._tokenizer, rows, sampling, settings["n"], self._seed, step)
+                rows = sample_rows(self._engine(step), self._tokenizer, rows, sampling, settings["n"], self._seed, step)
                 metrics |= completion_metrics(rows)
             case "score":
                 rows, unjudged = scored(rows, self._judges[index])
@@ -118,7 +111,7 @@ class LiveFlow:
 
 def scored(rows: pa.Table, judge: Judge) -> tuple[pa.Table, int]:
     """The rows with their `reward`, without those that could not be judged, and how many these are."""
-    rewards = [reward_of(verdict) for verdict in judge(rows.to_pylist())]
+    rewards = [reward_of(verdict) for verdict in judge(rows_for(judge, rows))]
     judged = [reward is not None for reward in rewards]
     table = with_columns(rows, {"reward": [0.0 if reward is None else reward for reward in rewards]})
     return table.filter(pa.array(judged)), judged.count(False)

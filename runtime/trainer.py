@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import monotonic
@@ -130,8 +130,11 @@ class Trainer:
         flows: Mapping[str, Flow],
         context: Context,
         placement: Placement,
+        observers: Sequence[Callable[[int], Mapping[str, float]]] = (),
     ) -> None:
+        """`observers` are told how many updates have been made, after each, and add to its metrics."""
         self._training = training
+        self._observers = observers
         self._context = context
         self._placement = placement
         self._accelerator = accelerator(placement)
@@ -213,6 +216,7 @@ class Trainer:
             **statistics.metrics(),
             **metrics,
             "step_time": monotonic() - started,
+            **{name: value for observer in self._observers for name, value in observer(step + 1).items()},
         }
 
     def _accumulate(self, loss: Loss, batch: Batch, statistics: _TokenStatistics) -> float:

@@ -12,18 +12,19 @@ import torch
 
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context
-from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_copy, open_engine
+from ptc.runtime.engines.open import load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import FixedFlow, LiveFlow
 from ptc.runtime.model_folders import TAKEN, copy_files
 from ptc.runtime.tables import read_rows
 from ptc.runtime.trainer import Placement, Trainer, Training
+from ptc.runtime.watches import Watching
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-WRITTEN_ANEW = frozenset({"config.json", "generation_config.json", "model.safetensors.index.json"})
-"""Files of the entry checkpoint that are not taken over: saving the model writes them."""
+WRITTEN_ANEW = frozenset({"config.json", "generation_config.json", "model.safetensors.index.json", "manifest.json"})
+"""Files of the entry checkpoint that are not taken over."""
 
 
 def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -32,13 +33,11 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     training = Training.of(node.settings)
     models = {name: load_model(inputs[name].path) for name in (*training.trained, *training.frozen)}
     result = node.settings["result"]
-    tokenizer = load_tokenizer(inputs[result].path)
     with ExitStack() as opened:
-        flows: dict[str, FixedFlow | LiveFlow] = {}
-        for source in training.losses:
-            flows[source] = _flow(source, node, training, inputs, models, tokenizer, context)
-            opened.callback(flows[source].close)
-        Trainer(training, models, flows, context, Placement.of(context.profile)).run()
+        stage = _Stage(node, inputs, context, training, models, opened)
+        flows = {source: stage.flow(source) for source in training.losses}
+        observers = [watching.measure for watching in stage.watches()]
+        Trainer(training, models, flows, context, Placement.of(context.profile), observers).run()
     save_model(models[result], inputs[result].path, out)
 
 
@@ -56,37 +55,58 @@ def save_model(model: PreTrainedModel, entry: Path, out: Path) -> None:
 
 
 def _belongs_to_tokenizer(path: Path) -> bool:
-    own = path.suffix == ".safetensors" or path.name in WRITTEN_ANEW or path.name == "manifest.json"
+    own = path.suffix == ".safetensors" or path.name in WRITTEN_ANEW
     return not own and any(path.match(pattern) for pattern in TAKEN)
 
 
-def _flow(
-    source: str,
-    node: Node,
-    training: Training,
-    inputs: Mapping[str, Artifact],
-    models: Mapping[str, PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
-    context: Context,
-) -> FixedFlow | LiveFlow:
-    rows, loss = read_rows(inputs[source]), training.losses[source]
-    steps = node.settings["flows"][source]
-    if not steps:
-        unit = node.settings["batch"][source]["unit"]
-        return FixedFlow(rows, unit, loss, tokenizer, node.settings["max_length"])
-    author = next(step["model"] for step in steps if step["op"] == "sample")
-    engine = _engine(context, inputs[author].path, models[author])
-    hand_over = partial(_hand_over, engine, models[author])
-    return LiveFlow(rows, steps, loss, tokenizer, engine, hand_over, training.seed)
+class _Stage:
+    """The sources, engines and watches of one stage; what they open is closed by `opened`."""
 
+    def __init__(
+        self,
+        node: Node,
+        inputs: Mapping[str, Artifact],
+        context: Context,
+        training: Training,
+        models: Mapping[str, PreTrainedModel],
+        opened: ExitStack,
+    ) -> None:
+        self._node = node
+        self._inputs = inputs
+        self._context = context
+        self._training = training
+        self._models = models
+        self._opened = opened
+        self._result: str = node.settings["result"]
+        self._tokenizer = load_tokenizer(inputs[self._result].path)
+        self._engines: dict[str, Engine] = {}
 
-def _engine(context: Context, folder: Path, module: PreTrainedModel) -> Engine:
-    if context.profile.engine == "transformers" and context.profile.engine_copy:
-        return open_copy(folder, dtype_of(context.profile))
-    return open_engine(context.profile, folder, module=module)
+    def flow(self, source: str) -> FixedFlow | LiveFlow:
+        rows, loss = read_rows(self._inputs[source]), self._training.losses[source]
+        steps = self._node.settings["flows"][source]
+        if not steps:
+            unit = self._node.settings["batch"][source]["unit"]
+            return FixedFlow(rows, unit, loss, self._tokenizer, self._node.settings["max_length"])
+        author = next(step["model"] for step in steps if step["op"] == "sample")
+        live = LiveFlow(rows, steps, loss, self._tokenizer, partial(self._engine, author), self._training.seed)
+        self._opened.callback(live.close)
+        return live
 
+    def watches(self) -> list[Watching]:
+        watches = []
+        for watch in self._node.watches:
+            prompts = read_rows(self._context.watched[watch.prompts])
+            watches.append(Watching(watch, prompts, self._tokenizer, partial(self._engine, self._result)))
+            self._opened.callback(watches[-1].close)
+        return watches
 
-def _hand_over(engine: Engine, model: PreTrainedModel, version: int) -> None:
-    """Brings the engine the weights behind `version` updates, unless it has them."""
-    if engine.version != version:
-        engine.load_weights(model.state_dict().items(), version)
+    def _engine(self, model: str, version: int) -> Engine:
+        """The engine of a model, with its weights behind `version` updates."""
+        if model not in self._engines:
+            folder, module = self._inputs[model].path, self._models[model]
+            self._engines[model] = open_engine(self._context.profile, folder, module=module)
+            self._opened.callback(self._engines[model].close)
+        engine = self._engines[model]
+        if engine.version != version:
+            engine.load_weights(self._models[model].state_dict().items(), version)
+        return engine

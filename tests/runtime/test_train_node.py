@@ -1,8 +1,8 @@
-"""The node kind `train` on artifact folders: real tokenizer, real rows, real engine, and a checkpoint that stands alone."""
+"""The node kind `train` on artifact folders: real tokenizer, rows and engine, and a checkpoint that stands alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from small_chat import save, small_model
 from training_cases import ADAMW, Stage, settings
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ptc.compiler.graph import Json, Node
+from ptc.compiler.graph import Json, Node, Watch
 from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted
 from ptc.runtime.nodes.rows import prompt_id
 from ptc.runtime.nodes.train import train
@@ -53,7 +53,12 @@ class World:
         write_rows(table, self.folder / "rows")
 
     def train(
-        self, document: dict[str, Json], name: str, stage: Stage | None = None, profile: Profile = PROFILE
+        self,
+        document: dict[str, Json],
+        name: str,
+        stage: Stage | None = None,
+        profile: Profile = PROFILE,
+        watches: tuple[Watch, ...] = (),
     ) -> Stage:
         stage = stage or Stage.at(self.folder / f"{name}-partial")
         stage.profile = profile
@@ -61,8 +66,9 @@ class World:
         inputs |= {source: artifact(self.folder / "rows") for source in document["flows"]}
         out = self.folder / name
         out.mkdir()
-        node = Node("train", 1, document, {})
-        train(node, inputs, out, stage.context(node))
+        node = Node("train", 1, document, {}, watches=watches)
+        watched = {watch.prompts: artifact(self.folder / "rows") for watch in watches}
+        train(node, inputs, out, replace(stage.context(node), watched=watched))
         return stage
 
 
@@ -88,6 +94,9 @@ def live(loss: dict[str, Any], *steps: dict[str, Any], budget: int = 3) -> dict[
     return document
 
 
+REWARD = expressions.apply(
+    "mul", expressions.column("reward", expressions.SAMPLES), expressions.reduce("sum", expressions.logp("m0"), "token")
+)
 EXACT = {"op": "score", "verifier": {"name": "exact", "options": {}}}
 
 
@@ -159,5 +168,20 @@ def test_a_row_longer_than_max_length_is_named(world: World) -> None:
 
 
 def test_rows_without_the_column_that_the_loss_reads_are_refused(world: World) -> None:
-    with pytest.raises(InputWrong, match="no column `.logprobs`"):
-        world.train(settings(expressions.grpo()) | {"max_length": 64}, "out")
+    with pytest.raises(InputWrong, match=r"no column `\.reward`"):
+        world.train(settings(expressions.reduce("mean", REWARD, *expressions.SAMPLES)), "out")
+
+
+@pytest.mark.parametrize("engine_copy", [False, True])
+def test_a_watch_measures_and_changes_nothing(world: World, engine_copy: bool) -> None:
+    profile = PROFILE.model_copy(update={"engine_copy": engine_copy})
+    measured = {"n": 1, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 6, "seed": 5}
+    watch = Watch("skill", 2, "prompts", {**measured, "verifier": {"name": "exact", "options": {}}})
+    document = settings(expressions.sft(), count=16, budget=40, models=["m0"])
+    document["optimizer"] = {"m0": {**ADAMW, "lr": 3e-3, "weight_decay": 0.0}}
+    stage = world.train(document, "watched", profile=profile, watches=(watch,))
+    rates = stage.metric("eval/skill/pass@1")
+    assert len(rates) == 20
+    assert rates[-1] > rates[0]
+    world.train(document, "alone", profile=profile)
+    assert all(torch.equal(tensor, weights(world, "alone")[name]) for name, tensor in weights(world, "watched").items())
