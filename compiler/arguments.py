@@ -62,6 +62,8 @@ class _Binding:
     others: dict[str, ast.Expr] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
     by_name: set[str] = field(default_factory=set)
+    meant: set[str] = field(default_factory=set)
+    """Parameters that a misspelled argument probably meant: they are not reported as missing as well."""
     whole: bool = True
 
 
@@ -81,6 +83,8 @@ def bind(signature: Signature, arguments: Sequence[ast.Argument], call: Span, fi
     for parameter in signature.parameters:
         if parameter.required and parameter.name not in binding.given:
             binding.whole = False
+            if parameter.name in binding.meant:
+                continue
             _missing(signature, parameter, call, findings)
     return Bound(binding.given, binding.others, binding.spans, binding.whole)
 
@@ -106,7 +110,7 @@ def _bind_named(binding: _Binding, argument: ast.Argument, name: ast.Name, findi
         binding.by_name.add(name.id)
     else:
         binding.whole = False
-        _unknown(binding.signature, argument, name, findings)
+        binding.meant |= _unknown(binding.signature, argument, name, findings)
 
 
 def listed(
@@ -124,17 +128,20 @@ def listed(
     return Parameter(name, kind, ... if row.required else row.default, choices, least, most, optional)
 
 
-def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findings: Findings) -> None:
+def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findings: Findings) -> set[str]:
+    """Reports an argument that is not there; the parameters that it probably meant."""
     known = [parameter.name for parameter in signature.parameters]
     title = hint(name.id, signature.name) or f"`{signature.name}` has no argument `{name.id}`"
     row = known_elsewhere(name.id, signature.name)
+    meant = row.ours if row is not None else closest(name.id, known)
     helps = []
     if row is not None and row.ours in known:
         helps.append(f"{row.ours} = …")
-    elif row is None and (guess := closest(name.id, known)):
-        helps.append(f"did you mean `{guess}`?")
+    elif row is None and meant:
+        helps.append(f"did you mean `{meant}`?")
     notes = [f"its arguments are {', '.join(f'`{word}`' for word in known)}"] if known else []
     findings.add("N103", title, [at(name.span, f"not an argument of `{signature.name}`")], notes, helps)
+    return {meant} if meant else set()
 
 
 def _too_many(signature: Signature, extra: ast.Argument, findings: Findings) -> None:

@@ -11,7 +11,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows, constants, dotted
 from ptc.compiler.graph import Json
 from ptc.compiler.models import Models
-from ptc.compiler.names import hint
+from ptc.compiler.names import hint, known_elsewhere
 from ptc.compiler.objectives import Objectives
 from ptc.compiler.scope import Entry, Poison, Scope
 from ptc.compiler.values import Unknown, constant, count, read
@@ -50,9 +50,15 @@ class _Draft:
     batches: dict[str, ast.Setting] = field(default_factory=dict)
     gates: list[core.Gate] = field(default_factory=list)
     watches: list[core.Watch] = field(default_factory=list)
+    meant: set[str] = field(default_factory=set)
+    """Settings that a misspelled one probably meant."""
     sound: bool = True
     readable: bool = True
     """False if a statement of the stage could not be parsed: then nothing is said of what is missing."""
+
+    def lacks(self, setting: str) -> bool:
+        """Whether to say that a setting is missing."""
+        return self.readable and setting not in self.meant
 
 
 @dataclass(frozen=True)
@@ -147,20 +153,22 @@ class Stages:
         name = statement.name
         if name.id not in SETTINGS:
             draft.sound = False
-            self._unknown_setting(name)
+            draft.meant |= self._unknown_setting(name)
             return
         if statement.target is not None and name.id == "batch":
             draft.batches[statement.target.id] = statement
             return
         draft.settings.setdefault(name.id, statement)  # a second one is reported by the parser
 
-    def _unknown_setting(self, name: ast.Name) -> None:
-        from_trl = hint(name.id, "stage")
+    def _unknown_setting(self, name: ast.Name) -> set[str]:
+        """Reports a setting that is not there; the settings that it probably meant."""
+        from_trl, row = hint(name.id, "stage"), known_elsewhere(name.id, "stage")
         guess = closest(name.id, SETTINGS)
         title = from_trl or f"a stage has no setting `{name.id}`"
         helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
         notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
         self.findings.add("N105", title, [at(name.span, "not a setting")], notes, helps)
+        return {row.ours if row is not None else guess or ""}
 
     def _misplaced(self, statement: ast.Statement) -> None:
         word = statement.keyword if isinstance(statement, ast.Define) else type(statement).__name__.lower()
@@ -266,7 +274,7 @@ class Stages:
     def _budget(self, draft: _Draft) -> core.Count | None:
         setting = draft.settings.get("budget")
         if setting is None:
-            if draft.readable:
+            if draft.lacks("budget"):
                 self.findings.add(
                     "L501",
                     f"stage `{draft.declaration.name.id}` has no budget",
@@ -279,7 +287,7 @@ class Stages:
     def _optimizer(self, draft: _Draft) -> dict[str, Json] | None:
         setting = draft.settings.get("optimizer")
         if setting is None:
-            if draft.readable:
+            if draft.lacks("optimizer"):
                 self.findings.add(
                     "N104",
                     f"stage `{draft.declaration.name.id}` has no optimizer",
@@ -359,11 +367,13 @@ class Stages:
                 return None
             batches[term.source] = size
             self._whole_groups(term.source, size, own or setting)
-        if not draft.terms and setting is None and not draft.batches and draft.readable:
+        if not draft.terms and setting is None and not draft.batches:
             self._no_batch(draft)
         return batches
 
     def _no_batch(self, draft: _Draft) -> None:
+        if not draft.lacks("batch"):
+            return
         name = draft.declaration.name
         self.findings.add(
             "L502",
