@@ -22,12 +22,20 @@ from ptc.runtime.store import Store
 
 
 @dataclass(frozen=True)
+class ClaimRow:
+    """``expands skill``, ``supported``, and the verdict in words."""
+
+    claim: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True)
 class StageRow:
     """One stage of the table. What was not measured is None."""
 
     name: str
-    claims: tuple[str, ...]
-    verdicts: tuple[str, ...]
+    claims: tuple[ClaimRow, ...]
     entry: Mapping[str, float] | None
     """Summary of the stage's eval on the weights that it started from, or took over from."""
     exit: Mapping[str, float] | None
@@ -40,8 +48,11 @@ class StageRow:
 def show(console: Console, graph: Graph, store: Store, outcome: Outcome, command: str) -> None:
     """The table of stages, if all was done, and the lines that say where things are and how to go on."""
     if outcome.exit_code == 0 and any(node.kind == "train" for node in graph.nodes.values()):
+        rows = list(stage_rows(graph, store, outcome))
         console.print()
-        console.print(table(list(stage_rows(graph, store, outcome))))
+        console.print(table(rows))
+        for line in measured(rows):
+            console.print(Text(line), soft_wrap=True)
     console.print()
     for name, text in places(graph, store, outcome, command):
         console.print(Text(f"{name:<9} {text}"), soft_wrap=True)
@@ -66,8 +77,7 @@ def stage_rows(graph: Graph, store: Store, outcome: Outcome) -> Iterator[StageRo
         entry, exit = _measured(graph, meaning, claims.values(), outcome)
         yield StageRow(
             name=node.label,
-            claims=tuple(f"{claim.names['role']} {claim.names['eval']}" for claim in claims.values()),
-            verdicts=tuple(_verdict(outcome.artifacts[claim]) for claim in claims),
+            claims=tuple(_claim(claim, outcome.artifacts[other]) for other, claim in claims.items()),
             entry=entry,
             exit=exit,
             parameters=parameter_count(artifact.path / "model.safetensors"),
@@ -96,10 +106,9 @@ def _summary(outcome: Outcome, meaning: str | None) -> Mapping[str, float] | Non
     return found
 
 
-def _verdict(artifact: Artifact) -> str:
-    """``supported: claimed expand, measured expand: NSCR …``."""
+def _claim(node: Node, artifact: Artifact) -> ClaimRow:
     document = _document(artifact.path / "verdict.json")
-    return f"{document['verdict']}: {document['words']}"
+    return ClaimRow(f"{node.names['role']} {node.names['eval']}", str(document["verdict"]), str(document["words"]))
 
 
 def parameter_count(weights: Path) -> int | None:
@@ -128,21 +137,31 @@ def table(rows: list[StageRow]) -> Table:
     evals = [summary for row in rows for summary in (row.entry, row.exit) if summary]
     names = _columns(evals)
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("stage", "claimed", "measured"):
+    for head in ("stage", "claims", "verdict"):
         shown.add_column(head, overflow="fold")
     for head in (*names, "parameters", "tokens", "time"):
         shown.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         shown.add_row(
             Text(row.name),
-            Text("\n".join(row.claims) or "–"),
-            Text("\n".join(row.verdicts) or "–"),
+            Text("\n".join(claim.claim for claim in row.claims) or "–"),
+            Text("\n".join(claim.verdict for claim in row.claims) or "–"),
             *(_change(row, name) for name in names),
             amount(row.parameters) if row.parameters is not None else "–",
             amount(row.tokens) if row.tokens is not None else "–",
             duration(row.seconds) if row.seconds is not None else "–",
         )
     return shown
+
+
+def measured(rows: list[StageRow]) -> Iterator[str]:
+    """What was measured of each claim, in words with intervals."""
+    claimed = [(row.name, claim) for row in rows for claim in row.claims]
+    if claimed:
+        yield ""
+    width = max((len(name) for name, _ in claimed), default=0)
+    for name, claim in claimed:
+        yield f"{name:<{width}}  {claim.words}"
 
 
 def _columns(evals: list[Mapping[str, float]]) -> list[str]:
@@ -184,9 +203,11 @@ def places(graph: Graph, store: Store, outcome: Outcome, command: str) -> Iterat
 def generate(folder: str, prompt: str) -> str:
     """A line for the shell that completes a prompt with nothing but transformers."""
     code = (
-        "from transformers import pipeline; "
-        f"print(pipeline('text-generation', {folder!r})"
-        f"([{{'role': 'user', 'content': {prompt!r}}}], max_new_tokens=32)[0]['generated_text'][-1]['content'])"
+        "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; "
+        f"m, t = M.from_pretrained({folder!r}), T.from_pretrained({folder!r}); "
+        f"chat = [{{'role': 'user', 'content': {prompt!r}}}]; "
+        "x = t.apply_chat_template(chat, add_generation_prompt=True, return_dict=True, return_tensors='pt'); "
+        "print(t.decode(m.generate(**x, max_new_tokens=64)[0]))"
     )
     return f'python -c "{code}"'
 

@@ -136,6 +136,8 @@ def run(request: Request, wait: bool) -> int:
         _quiet_libraries()
         store = Store(prepared.profile.store)
         console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 120
         with progress.listening(console, len(prepared.graph.nodes)) as listener:
             outcome = execute(
                 prepared.graph,
