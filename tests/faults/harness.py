@@ -7,17 +7,47 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 from ptc.runtime.journal import Event, read
 from ptc.runtime.store import Store
 
 Happened = Callable[[Event], bool]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code (negative: the signal), and what it printed."""
+
+    code: int
+    output: str
+
+
+class Running(Protocol):
+    """A process that leads a group of its own."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """Its exit code if it has ended."""
+
+    def wait(self, seconds: float) -> Ended:
+        """Waits for its end; kills it and raises `AssertionError` when that takes longer."""
+
+
+class Startable(Protocol):
+    """What can be run, again and again."""
+
+    def start(self) -> Running: ...
 
 
 @dataclass(frozen=True)
@@ -27,26 +57,99 @@ class Command:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    deadline: float = 600.0
 
-    def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.arguments,
-            cwd=self.folder,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    def start(self) -> Process:
+        return Process(
+            subprocess.Popen(
+                self.arguments,
+                cwd=self.folder,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         )
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended: its exit code (negative: the signal), and what it printed."""
+class Process:
+    """A started `Command`."""
 
-    code: int
-    output: str
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        self.pid = popen.pid
+
+    def poll(self) -> int | None:
+        return self._popen.poll()
+
+    def wait(self, seconds: float) -> Ended:
+        try:
+            output, _ = self._popen.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            output, _ = self._popen.communicate(timeout=60)
+            raise AssertionError(f"still running after {seconds} s:\n{output.decode(errors='replace')}") from None
+        return Ended(self._popen.returncode, output.decode(errors="replace"))
+
+
+class Zygote:
+    """Starts `ptc` without its start-up time: see `zygote.py`. One run at a time."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+
+    def fork(self, arguments: Sequence[str], folder: Path) -> Forked:
+        assert self._popen.stdin is not None and self._popen.stdout is not None
+        output = folder / "output.txt"
+        output.unlink(missing_ok=True)
+        wanted = {"arguments": list(arguments), "folder": str(folder), "output": str(output)}
+        self._popen.stdin.write(json.dumps(wanted).encode() + b"\n")
+        return Forked(int(self._popen.stdout.readline()), self._popen.stdout, output)
+
+    def close(self) -> None:
+        self._popen.kill()
+        self._popen.wait(timeout=60)
+
+
+class Forked:
+    """A run of `ptc` in a child of the zygote."""
+
+    def __init__(self, pid: int, answers: IO[bytes], output: Path) -> None:
+        self.pid = pid
+        self._answers = answers
+        self._output = output
+        self._code: int | None = None
+
+    def poll(self, seconds: float = 0.0) -> int | None:
+        if self._code is None and select.select([self._answers], [], [], seconds)[0]:
+            self._code = int(self._answers.readline())
+        return self._code
+
+    def wait(self, seconds: float) -> Ended:
+        code = self.poll(seconds)
+        output = self._output.read_text(errors="replace") if self._output.exists() else ""
+        if code is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise AssertionError(f"still running after {seconds} s:\n{output}")
+        return Ended(code, output)
+
+
+@dataclass(frozen=True)
+class ForkedCommand:
+    """`ptc` with these arguments, started by a zygote."""
+
+    zygote: Zygote
+    arguments: Sequence[str]
+    folder: Path
+
+    def start(self) -> Forked:
+        return self.zygote.fork(self.arguments, self.folder)
 
 
 @dataclass(frozen=True)
@@ -70,17 +173,18 @@ class Tally:
     """For each training attempt that followed another: steps begun in it that had been begun before."""
 
 
-def run(command: Command) -> Ended:
+def run(command: Startable, seconds: float = 600.0) -> Ended:
     """Runs to the end."""
-    process = command.start()
-    return _end(process, command.deadline)
+    return command.start().wait(seconds)
 
 
-def run_and_signal(command: Command, store: Path, moment: Moment, number: int = signal.SIGKILL) -> Ended:
+def run_and_signal(
+    command: Startable, store: Path, moment: Moment, number: int = signal.SIGKILL, seconds: float = 600.0
+) -> Ended:
     """Runs, sends the signal to the whole group at that moment, and waits. Without that moment it runs to the end."""
-    process = command.start()
     watch = _Watch(store)
-    deadline = time.monotonic() + command.deadline
+    process = command.start()
+    deadline = time.monotonic() + seconds
     count = 0
     while process.poll() is None and time.monotonic() < deadline:
         count += sum(1 for event in watch.fresh() if moment.happened(event))
@@ -90,15 +194,15 @@ def run_and_signal(command: Command, store: Path, moment: Moment, number: int = 
         time.sleep(0.001)
     if process.poll() is None:
         os.killpg(process.pid, number)
-    return _end(process, 60.0)
+    return process.wait(60.0)
 
 
-def node_event(type: str, kind: str, store: Path) -> Happened:
-    """Events of a type, at nodes of a kind (``train``, ``sample``)."""
+def node_event(type: str, node: str) -> Happened:
+    """Events of a type at nodes of this label or kind (``train``, ``sample``)."""
     nodes: set[str] = set()
 
     def happened(event: Event) -> bool:
-        if event.type == "RUNNING" and event.data["kind"] == kind:
+        if event.type == "RUNNING" and node in (event.data["label"], event.data["kind"]):
             nodes.add(event.node)
         return event.type == type and event.node in nodes
 
@@ -186,13 +290,3 @@ class _Watch:
                 document.pop("crc32")
                 events.append(Event(**document))
         return events
-
-
-def _end(process: subprocess.Popen[bytes], deadline: float) -> Ended:
-    try:
-        output, _ = process.communicate(timeout=deadline)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate(timeout=60)
-        raise AssertionError(f"still running after {deadline} s:\n{output.decode(errors='replace')}") from None
-    return Ended(process.returncode, output.decode(errors="replace"))

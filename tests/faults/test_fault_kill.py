@@ -99,7 +99,7 @@ def test_killed_twice_in_a_row(fast_path: Path) -> None:
 def command(root: Path, *more: str) -> Command:
     script = str(Path(fake_program.__file__))
     arguments = [sys.executable, script, str(root / "store"), "--steps", "40", "--pause", "0.01", *more]
-    return Command(arguments, {"PYTHONPATH": str(ROOT)}, root, deadline=60)
+    return Command(arguments, {"PYTHONPATH": str(ROOT)}, root)
 
 
 @pytest.mark.slow
@@ -116,9 +116,7 @@ def test_thirty_kills_at_random_moments(fast_path: Path) -> None:
             root = fast_path / f"{kind}-{type}-{number}"
             root.mkdir()
             most = 4 if kind == "sample" else 8 if type == "PIECE_STARTED" else 39
-            moment = Moment(
-                node_event(type, kind, root / "store"), chance.randint(1, most), delay=chance.uniform(0, 0.012)
-            )
+            moment = Moment(node_event(type, kind), chance.randint(1, most), delay=chance.uniform(0, 0.012))
             assert run_and_signal(command(root), root / "store", moment).code == -signal.SIGKILL
             assert run(command(root)).code == 0
             assert digests(root / "store") == expected
@@ -131,7 +129,7 @@ def test_thirty_kills_at_random_moments(fast_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 5), (signal.SIGUSR1, 5), (signal.SIGINT, 130)])
 def test_a_signal_stops_at_the_next_heartbeat(fast_path: Path, number: int, code: int) -> None:
-    moment = Moment(node_event("PROGRESS", "train", fast_path / "store"), 12)
+    moment = Moment(node_event("PROGRESS", "train"), 12)
     ended = run_and_signal(command(fast_path), fast_path / "store", moment, number)
     assert ended.code == code
     assert "run the same command to go on" in ended.output and "Traceback" not in ended.output
@@ -141,7 +139,7 @@ def test_a_signal_stops_at_the_next_heartbeat(fast_path: Path, number: int, code
 
 
 def test_a_second_signal_leaves_at_once(fast_path: Path) -> None:
-    slow = Command([*command(fast_path).arguments, "--pause", "5"], command(fast_path).environment, fast_path, 60)
+    slow = Command([*command(fast_path).arguments, "--pause", "5"], command(fast_path).environment, fast_path)
     process = slow.start()
     deadline = time.monotonic() + 20
     while not list(fast_path.glob("store/runs/*/metrics.jsonl")) and time.monotonic() < deadline:
@@ -151,21 +149,20 @@ def test_a_second_signal_leaves_at_once(fast_path: Path) -> None:
     os.kill(process.pid, signal.SIGTERM)
     time.sleep(0.2)
     os.kill(process.pid, signal.SIGTERM)
-    process.communicate(timeout=20)
-    assert process.returncode == 5 and time.monotonic() - began < 2
+    assert process.wait(20).code == 5 and time.monotonic() - began < 2
 
 
 def test_two_runs_at_once_compute_each_node_once(fast_path: Path) -> None:
     processes = [command(fast_path).start() for _ in range(2)]
     for process in processes:
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, output
+        ended = process.wait(60)
+        assert ended.code == 0, ended.output
     assert set(tally(fast_path / "store").attempts.values()) == {1}
     assert len(digests(fast_path / "store")) == 6
 
 
 def test_the_lock_of_a_killed_process_is_free(fast_path: Path) -> None:
-    moment = Moment(node_event("PROGRESS", "train", fast_path / "store"), 5)
+    moment = Moment(node_event("PROGRESS", "train"), 5)
     assert run_and_signal(command(fast_path), fast_path / "store", moment).code == -signal.SIGKILL
     ended = run(command(fast_path, "--no-wait"))
     assert ended.code == 0, ended.output
