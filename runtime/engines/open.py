@@ -37,14 +37,15 @@ def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | Non
 
     if module is not None and not profile.engine_copy:
         return TransformersEngine(module, end_tokens(folder), shared=True, version=version)
-    own = _load_model(folder, dtype_of(profile)).to(profile.device)
+    own = _load_model(folder, dtype_of(profile), profile.device)
     return TransformersEngine(own, end_tokens(folder), shared=False, version=version)
 
 
-def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+def _load_model(folder: Path, dtype: torch.dtype, device: str) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    return cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(folder, dtype=dtype))
+    module: torch.nn.Module = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    return cast("PreTrainedModel", module.to(device))
 
 
 def dtype_of(profile: Profile) -> torch.dtype:

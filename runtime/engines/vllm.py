@@ -1,8 +1,9 @@
 """vLLM in the trainer's own process: what its CPU and CUDA builds share.
 
-On a hand-over vLLM reloads the *full* state, `lm_head.weight` included where it is tied to the embedding: without it the
-CPU build, which packs every matrix for its kernels, keeps multiplying by the old head. For the same reason fingerprints
-are read where the engine computes: a packed matrix is recovered by multiplying the identity with it, which is exact.
+On a hand-over vLLM reloads the *full* state, `lm_head.weight` included where it is tied to the embedding: without it
+the CPU build, which packs every matrix for its kernels, keeps multiplying by the old head. For the same reason
+fingerprints are read where the engine computes: a packed matrix is recovered by multiplying the identity with it, which
+is exact.
 """
 
 from __future__ import annotations
@@ -180,16 +181,16 @@ def _fingerprints(model: torch.nn.Module) -> dict[str, Fingerprint]:
     return found
 
 
-def _effective(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> Iterator[torch.Tensor]:
+def _effective(module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.Tensor]:
     """The values that the engine computes with, in pieces, without the rows by which a vocabulary is padded."""
     from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
     rows: int | None = getattr(module, "org_vocab_size", None)
-    packed = name == "weight" and hasattr(module, "cpu_linear")
-    if packed and (parameter.numel() == 0 or isinstance(module, ParallelLMHead)):
-        columns = module.embedding_dim if isinstance(module, ParallelLMHead) else module.input_size_per_partition
-        identity = torch.eye(int(columns), dtype=parameter.dtype)
-        for some in identity.split(_COLUMNS):
+    head = isinstance(module, ParallelLMHead)
+    if name == "weight" and hasattr(module, "cpu_linear") and (head or parameter.numel() == 0):
+        columns: int = module.embedding_dim if head else module.input_size_per_partition
+        for start in range(0, columns, _COLUMNS):
+            some = torch.eye(columns, dtype=parameter.dtype)[start : start + _COLUMNS]
             yield module.cpu_linear(some, parameter, None)[:, :rows]
     else:
-        yield parameter[:rows] if rows is not None else parameter
+        yield parameter if rows is None else parameter[:rows]
