@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ptc.runtime.artifacts import InputWrong, ResourceMissing
 
@@ -43,6 +44,20 @@ def hub_refusal(what: str, name: str, problem: BaseException, offline: bool = Fa
             f"the hub has no {what} `{name}` that can be read: check its name; if it is private, set HF_TOKEN"
         )
     return InputWrong(f"{the} cannot be used: {_first_line(problem)}")
+
+
+@contextmanager
+def cache_only() -> Iterator[None]:
+    """No request leaves the process: `datasets` has no argument that says so, only what the environment said at import."""
+    import datasets.config
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _causes(problem: BaseException | None) -> Iterator[BaseException]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.expressions import evaluate
-from ptc.runtime.tables import column, read_rows, with_columns, write_rows
+from ptc.runtime.tables import column, read_rows, to_array, with_columns, write_rows
 
 
 def prompts(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -30,7 +30,8 @@ def prompts(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Cont
     for row, prompt in enumerate(values["prompt"]):
         if not isinstance(prompt, str) or not prompt:
             raise InputWrong(f"row {row + 1} has the prompt {prompt!r}: a prompt is a text that is not empty")
-    made = pa.table({**values, "prompt_id": [prompt_id(prompt) for prompt in values["prompt"]]})
+    values["prompt_id"] = [prompt_id(prompt) for prompt in values["prompt"]]
+    made = pa.table({name: to_array(name, items) for name, items in values.items()})
     write_rows(made.take(_first_of_each(values["prompt"])), out)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, Progress, ResourceMissing
-from ptc.runtime.hub import hub_refusal
+from ptc.runtime.hub import cache_only, hub_refusal
 from ptc.runtime.tables import from_records, write_rows
 from ptc.stdlib.gym import UnknownTask, WrongOptions, rows
 from ptc.stdlib.signatures import task_columns
@@ -69,9 +70,9 @@ def _load_dataset(name: str, config: str | None, split: str, revision: str | Non
         raise ResourceMissing("datasets from the hub need the package datasets: pip install 'ptc[run]'") from problem
     from huggingface_hub.errors import EntryNotFoundError, RevisionResolutionError
 
-    download = datasets.DownloadConfig(local_files_only=offline)
     try:
-        return datasets.load_dataset(name, config, split=split, revision=revision, download_config=download)
+        with cache_only() if offline else nullcontext():
+            return datasets.load_dataset(name, config, split=split, revision=revision)
     except (
         OSError,
         ValueError,

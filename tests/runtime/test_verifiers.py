@@ -52,7 +52,9 @@ def test_a_response_beyond_all_measure_is_refused() -> None:
     assert isinstance(verdict, Refused)
 
 
-@pytest.mark.parametrize(("gold", "wrong"), [("12", "13"), ("19 apples", "10 apples"), ("yes", "yesx"), ("#### 9", "#### 0")])
+@pytest.mark.parametrize(
+    ("gold", "wrong"), [("12", "13"), ("19 apples", "10 apples"), ("yes", "yesx"), ("#### 9", "#### 0")]
+)
 def test_corrupted_gold_differs(gold: str, wrong: str) -> None:
     assert corrupted(gold) == wrong
 
