@@ -162,9 +162,10 @@ def _anchors(stage: core.Stage) -> list[core.Role]:
 
 def check_teacher_has_something_to_teach(stage: core.Stage, findings: Findings) -> None:
     """R307: a teacher equal to its student gives no signal."""
-    anchors = {role.name for role in _anchors(stage)}
-    for role in stage.roles:
-        if role.verb == "freeze" and role.name not in anchors and role.init is stage.learner.init:
+    anchors = _anchors(stage)
+    compared = dict.fromkeys(role for term in stage.terms for part in term.loss.walk() for role in part.models)
+    for role in compared:
+        if role.verb == "freeze" and role not in anchors and role.init is stage.learner.init:
             findings.add(
                 "R307",
                 f"`{role.name}` and `{stage.learner.name}` start from the same weights",

@@ -28,7 +28,7 @@ MODELS = {
             Parameter("kv_heads", "int", None, least=1),
             Parameter("head_dim", "int", 32, least=8),
             Parameter("intermediate", "int", None, least=8),
-            Parameter("context", "tokens", 512, least=8),
+            Parameter("context", "tokens", 2048, least=8),
             Parameter("tied", "flag", True),
             Parameter("rope_theta", "real", 10_000.0, least=1),
             Parameter("seed", "int", 0, least=0),

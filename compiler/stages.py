@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ptc.compiler import core
@@ -74,6 +75,8 @@ class Stages:
     def stage(self, declaration: ast.Stage, scope: Scope) -> core.Stage | None:
         """The typed stage; None after a report."""
         draft = _Draft(declaration, scope.inner())
+        if not self._trains(draft):
+            draft.scope.unread |= {name.id for name in _mentioned(declaration)}
         minimized: list[ast.Minimize] = []
         for statement in declaration.body.statements:
             match statement:
@@ -94,6 +97,9 @@ class Stages:
                 case _:
                     self._misplaced(statement)
         for statement in minimized[:1]:
+            if not self._trains(draft):
+                draft.sound = False
+                continue
             self._minimize(draft, statement.loss, 1.0)
         for statement in minimized[1:]:
             self.findings.add(
@@ -108,6 +114,11 @@ class Stages:
             elif isinstance(statement, ast.Watch):
                 self._watch(draft, statement)
         return self._finished(draft, bool(minimized))
+
+    def _trains(self, draft: _Draft) -> bool:
+        """Whether a model is trained, or may be in a statement that could not be parsed."""
+        roles = (s for s in draft.declaration.body.statements if isinstance(s, ast.Role))
+        return not draft.readable or any(role.verb.id == "train" for role in roles)
 
     # Statements -------------------------------------------------------------------------------------------------------
 
@@ -222,15 +233,15 @@ class Stages:
     def _finished(self, draft: _Draft, minimizes: bool) -> core.Stage | None:
         declaration = draft.declaration
         learner = next((role for role in draft.roles if role.verb == "train"), None)
-        trains = any(isinstance(s, ast.Role) and s.verb.id == "train" for s in declaration.body.statements)
-        if draft.readable and not trains:
+        trains = self._trains(draft)
+        if not trains:
             self.findings.add(
                 "R308",
                 f"stage `{declaration.name.id}` trains nothing",
                 [at(declaration.name.span, "no model receives gradient")],
-                helps=["train policy = base"],
+                helps=["train policy = …"],
             )
-        if draft.readable and not minimizes:
+        if draft.readable and trains and not minimizes:
             self.findings.add(
                 "L504",
                 f"stage `{declaration.name.id}` minimizes nothing",
@@ -466,6 +477,13 @@ class Stages:
 def renamed(source: core.Source, name: str) -> core.Source:
     """The source under a name: a source that has one already keeps its node, and the name is a second one for it."""
     return core.Source(source.kind, source.settings, source.inputs, source.type, source.span, name)
+
+
+def _mentioned(declaration: ast.Stage) -> Iterator[ast.Name]:
+    """The names that a stage hands to its objectives."""
+    for statement in declaration.body.statements:
+        if isinstance(statement, ast.Minimize) and isinstance(statement.loss, ast.Call):
+            yield from (a.value for a in statement.loss.arguments if isinstance(a.value, ast.Name))
 
 
 def _poisoned(span: Span) -> Entry:

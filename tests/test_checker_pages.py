@@ -1,0 +1,69 @@
+"""Every finding of the checker has a page, and its programs do what the page says.
+
+The rendered message on a page is what the checker prints: `python tests/test_checker_pages.py` writes it anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pages import fences
+
+from ptc import api
+from ptc.compiler.findings import BY_CODE, CHECKS, Check
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.render import render
+
+PAGES = Path(__file__).parent.parent / "docs" / "errors"
+COMPILER = Path(__file__).parent.parent / "compiler"
+INCIDENTAL = {"D402", "L506"}
+"""Notes that a short program may draw besides: a file that is not here, a program without a stage."""
+
+
+def page(code: str) -> str:
+    return (PAGES / f"{code}.md").read_text(encoding="utf-8")
+
+
+def said(text: str) -> tuple[Diagnostic, ...]:
+    return api.check_text(text).diagnostics
+
+
+def rendered(code: str, text: str) -> str:
+    result = api.check_text(text)
+    return "\n\n".join(render(each, result.source) for each in result.diagnostics if each.code == code) + "\n"
+
+
+def test_every_finding_has_a_page_and_every_page_a_finding() -> None:
+    of_the_text = {path.stem for path in PAGES.glob("S*.md")} | {path.stem for path in PAGES.glob("U1*.md")}
+    assert {path.stem for path in PAGES.glob("*.md")} - of_the_text == set(BY_CODE)
+
+
+def test_no_code_is_dead() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in COMPILER.glob("*.py") if path.name != "findings.py")
+    assert set(re.findall(r'"([NUTPRDL]\d{3})"', text)) == set(BY_CODE)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_page(check: Check) -> None:
+    code, name = check.code, check.name
+    assert re.match(rf"# {code}: {name}\n\n\S", page(code))
+    bad, message, good = fences(page(code))
+    assert [bad.tag, message.tag, good.tag] == ["pt", "text", "pt"]
+    assert {each.code for each in said(bad.text)} - INCIDENTAL | {code} == {code}
+    assert message.text == rendered(code, bad.text)
+    assert {each.code for each in said(good.text)} <= INCIDENTAL - {code}
+
+
+def rewrite() -> None:
+    """Writes the rendered messages of all pages."""
+    for check in CHECKS:
+        text = page(check.code)
+        bad, message, _ = fences(text)
+        new = text[: message.start] + rendered(check.code, bad.text) + text[message.end :]
+        (PAGES / f"{check.code}.md").write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
