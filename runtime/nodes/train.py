@@ -12,10 +12,12 @@ import torch
 
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context
-from ptc.runtime.engines.open import load_tokenizer, open_engine
+from ptc.runtime.canary import Canary
+from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import FixedFlow, LiveFlow
 from ptc.runtime.model_folders import TAKEN, copy_files
+from ptc.runtime.profile import Profile
 from ptc.runtime.tables import read_rows
 from ptc.runtime.trainer import Placement, Trainer, Training
 from ptc.runtime.watches import Watching
@@ -54,6 +56,11 @@ def save_model(model: PreTrainedModel, entry: Path, out: Path) -> None:
     copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
 
 
+def holds_copy(profile: Profile) -> bool:
+    """Whether an engine of this profile has weights of its own, which a hand-over may fail to bring up to date."""
+    return profile.engine == "vllm" or (profile.engine == "transformers" and profile.engine_copy)
+
+
 def _belongs_to_tokenizer(path: Path) -> bool:
     own = path.suffix == ".safetensors" or path.name in WRITTEN_ANEW
     return not own and any(path.match(pattern) for pattern in TAKEN)
@@ -80,6 +87,7 @@ class _Stage:
         self._result: str = node.settings["result"]
         self._tokenizer = load_tokenizer(inputs[self._result].path)
         self._engines: dict[str, Engine] = {}
+        self._canaries: dict[str, Canary] = {}
 
     def flow(self, source: str) -> FixedFlow | LiveFlow:
         rows, loss = read_rows(self._inputs[source]), self._training.losses[source]
@@ -101,12 +109,21 @@ class _Stage:
         return watches
 
     def _engine(self, model: str, version: int) -> Engine:
-        """The engine of a model, with its weights behind `version` updates."""
+        """The engine of a model, with the weights behind `version` updates; raises `InvariantBroken` otherwise."""
         if model not in self._engines:
-            folder, module = self._inputs[model].path, self._models[model]
-            self._engines[model] = open_engine(self._context.profile, folder, module=module)
-            self._opened.callback(self._engines[model].close)
+            self._open(model, version)
         engine = self._engines[model]
-        if engine.version != version:
+        if engine.version != version and model in self._canaries:
+            self._canaries[model].hand_over(version)
+        elif engine.version != version:
             engine.load_weights(self._models[model].state_dict().items(), version)
         return engine
+
+    def _open(self, model: str, version: int) -> None:
+        profile, module = self._context.profile, self._models[model]
+        engine = open_engine(profile, self._inputs[model].path, module=module, version=version)
+        self._engines[model] = engine
+        self._opened.callback(engine.close)
+        if holds_copy(profile):
+            self._canaries[model] = Canary(engine, module, dtype_of(profile), self._context.log)
+            self._canaries[model].calibrate(version)

@@ -16,7 +16,8 @@ from training_cases import ADAMW, Stage, settings
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ptc.compiler.graph import Json, Node, Watch
-from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted
+from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted, InvariantBroken
+from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.nodes.rows import prompt_id
 from ptc.runtime.nodes.train import train
 from ptc.runtime.profile import Profile
@@ -185,3 +186,15 @@ def test_a_watch_measures_and_changes_nothing(world: World, engine_copy: bool) -
     assert rates[-1] > rates[0]
     world.train(document, "alone", profile=profile)
     assert all(torch.equal(tensor, weights(world, "alone")[name]) for name, tensor in weights(world, "watched").items())
+
+
+@pytest.mark.parametrize("rate", [3e-4, 1e-6])
+def test_a_forgotten_hand_over_stops_the_stage(world: World, rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_the_number(engine: TransformersEngine, values: object, version: int) -> None:
+        engine._version = version
+
+    document = live(expressions.grpo(), EXACT)
+    document["optimizer"] = {"m0": {**ADAMW, "lr": rate, "warmup": 0.0}}
+    monkeypatch.setattr(TransformersEngine, "load_weights", only_the_number)
+    with pytest.raises(InvariantBroken, match="at policy version 1 the engine does not hold the trainer's"):
+        world.train(document, "out", profile=PROFILE.model_copy(update={"engine_copy": True}))
