@@ -206,7 +206,7 @@ def _value(start: str, expr: ast.Expr, indent: str) -> str:
 
 
 def _fitted(expr: ast.Expr, column: int, indent: str, least: int = _CHOICE) -> str:
-    """The expression from `column` on, its further lines indented by `indent`; in brackets if it binds less than `least`."""
+    """The expression from `column` on, further lines indented by `indent`; in brackets if it binds less than `least`."""
     flat = _flat(expr, least)
     if column + len(flat) <= WIDTH and not _commented(expr):
         return flat

@@ -18,9 +18,7 @@ class Kind:
     helps: tuple[str, ...] = ()
 
 
-_LOAD = (
-    'a checkpoint goes into a program as  model base = local.model("FOLDER"), as safetensors in a Hugging Face folder'
-)
+_LOAD = 'weights go into a program as  model base = local.model("FOLDER"), a Hugging Face folder with safetensors'
 _ZIP = Kind("S151", "pytorch-checkpoint", "a PyTorch checkpoint (a zip archive)", (_LOAD,))
 _PICKLE = Kind("S152", "pickle", "a Python pickle (an old PyTorch checkpoint, perhaps)", (_LOAD,))
 
@@ -47,9 +45,9 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"PK\x05\x06", _ZIP),
     (b"PK\x07\x08", _ZIP),
     (b"GGUF", _weights("a GGUF model file")),
-    (b"\x7fELF", _binary("a compiled program (ELF)")),
-    (b"MZ\x90", _binary("a compiled program for Windows")),
-    (b"\xcf\xfa\xed\xfe", _binary("a compiled program for macOS")),
+    (b"\x7fELF", _binary("an executable (ELF)")),
+    (b"MZ\x90", _binary("an executable for Windows")),
+    (b"\xcf\xfa\xed\xfe", _binary("an executable for macOS")),
     (b"\x1f\x8b", _binary("a gzip archive")),
     (b"BZh", _binary("a bzip2 archive")),
     (b"\xfd7zXZ\x00", _binary("an xz archive")),
@@ -148,7 +146,7 @@ def bidi_control(path: str, char: str, position: tuple[int, int]) -> Diagnostic:
     line, column = position
     return _refused(
         "S158", "hidden-direction", path,
-        f"the invisible character U+{ord(char):04X} in line {line}, column {column} changes the order of the text shown",
+        f"the invisible character U+{ord(char):04X} in line {line}, column {column} changes the order of the text",
         "remove it: a reader would see another program than the one that is read",
     )  # fmt: skip
 

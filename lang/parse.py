@@ -19,7 +19,8 @@ from ptc.lang.build import Builder
 from ptc.lang.comments import Comments
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.grammar import parser
-from ptc.lang.layout import Layout, is_top_level, scan
+from ptc.lang.keywords import KEYWORDS
+from ptc.lang.layout import Layout, LineStart, is_top_level, scan
 from ptc.lang.placement import place
 from ptc.lang.source import Source, Span
 from ptc.lang.syntax_errors import Stop, explain
@@ -117,7 +118,8 @@ class _Parsing:
         cuts = [
             line.offset
             for line in self.layout.lines
-            if line.column == 1 and ((line.depth == 0 and line.fresh) or (not balanced and is_top_level(line.word)))
+            if line.column == 1
+            and ((line.depth == 0 and line.fresh) or (not balanced and _opens_statement(self.text, line)))
         ]
         return _cut(self.text, 0, len(self.text), cuts)
 
@@ -191,6 +193,16 @@ def _with_body(statement: ast.Stage | ast.Objective, body: ast.Block) -> ast.Sta
     if isinstance(statement, ast.Stage):
         return ast.Stage(span, statement.name, statement.claims, body, comments=before, trailing=trailing)
     return ast.Objective(span, statement.name, statement.parameters, body, comments=before, trailing=trailing)
+
+
+def _opens_statement(text: str, line: LineStart) -> bool:
+    """Whether a line in column 1 begins a statement even where a bracket before it was never closed."""
+    if is_top_level(line.word):
+        return True
+    return line.word not in KEYWORDS and _TWO_WORDS.match(text, line.offset) is not None
+
+
+_TWO_WORDS = re.compile(r"\w+[ \t]+[^\W\d]\w*[ \t]*[={]")
 
 
 def _cut(text: str, start: int, end: int, cuts: list[int]) -> list[_Piece]:

@@ -199,7 +199,13 @@ def explain(stop: Stop) -> Diagnostic:
 
 def expectation(want: frozenset[str]) -> str:
     """The words for a folded set. It has no operator where the parser had already closed the value in hand."""
-    return EXPECTATIONS.get(want) or EXPECTATIONS[want | {"OPERATOR"}]
+    known = EXPECTATIONS.get(want) or EXPECTATIONS.get(want | {"OPERATOR"})
+    if known is not None:
+        return known
+    *others, last = sorted(EXPECTATIONS.get(frozenset({one}), f"`{one.lower()}`") for one in want - {"OPERATOR"}) or [
+        _END
+    ]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _meant(stop: Stop, word: str) -> tuple[str, ...]:
