@@ -28,7 +28,7 @@ from ptc.runtime.artifacts import (
 )
 from ptc.runtime.exports import place
 from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low, is_disk_full
-from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics
+from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics, versions
 from ptc.runtime.manifest import Damage
 from ptc.runtime.runs import RunFolder, open_run
 from ptc.runtime.signals import Stop
@@ -37,12 +37,12 @@ from ptc.runtime.store import Holder, Locked, Store
 OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rows": ("rows", ("rows.parquet",)),
     "tokenizer": ("tokenizer", ("tokenizer_config.json",)),
-    "model": ("model", ("model.safetensors", "config.json")),
+    "model": ("model", ("*.safetensors", "config.json")),
     "counts": ("counts", ("counts.parquet", "summary.json")),
     "verdict": ("verdict", ("verdict.json",)),
     "files": ("files", ()),
 }
-"""Type of an artifact, and the files it cannot be without."""
+"""Type of an artifact, and the files (patterns) that it cannot be without."""
 
 ARTIFACT_OF: Mapping[str, str] = {
     **dict.fromkeys(("gym", "file", "hub_dataset", "prompts", "slice", "take", "respond", "keep", "concat"), "rows"),
@@ -129,8 +129,8 @@ def execute(
     Relative paths of sources start at `base`, those of exports at `out`; both are the working directory by default.
 
     Exit codes: 0 done, 1 a bug (trace in the run's folder), 2 unusable input, 3 drift, 4 a gate or invariant, 5 or 130
-    interrupted and resumable, 6 a resource is missing. Raises `ResourceMissing` only if not even the run's folder can
-    be made, and `JournalDamaged` if the journal of the run to continue is damaged.
+    interrupted and resumable, 6 a resource is missing. Raises `ResourceMissing` only if there is no room for the run's
+    folder.
     """
     stop = stop or Stop()
     with stop.listening(), open_run(store, label, _program(graph)) as folder, _logging(folder):
@@ -212,7 +212,7 @@ class _Run:
         digests = {role: artifact.digest for role, artifact in inputs.items()}
         document = key_document(node, digests, numerics(node, self.profile), content)
         key = key_of(document)
-        artifact = self.store.lookup(key)
+        artifact = self._found(key)
         if artifact is None:
             with self._alone(node, key):
                 artifact = self.store.lookup(key)  # another run may have made it while this one waited
@@ -224,6 +224,13 @@ class _Run:
         self.folder.say(f"{name(node)}: reused {artifact.digest[:12]}")
         self.listener.reused(node, artifact)
         return artifact
+
+    def _found(self, key: str) -> Artifact | None:
+        """A look without the lock: what is damaged may be in repair this moment, so only the lock's holder moves it."""
+        try:
+            return self.store.peek(key)
+        except Damage:
+            return None
 
     @contextmanager
     def _alone(self, node: Node, key: str) -> Iterator[None]:
@@ -285,6 +292,7 @@ class _Run:
             "run": self.folder.id,
             "attempt": self.attempt,
             "seconds": round(seconds, 3),
+            "versions": dict(versions(document["numerics"])),
         }
         artifact = self.store.publish(document, result, type, provenance)
         self._journal("SEALED", {"key": key, "artifact": artifact.digest, "seconds": round(seconds, 3)})
@@ -369,6 +377,8 @@ class _Run:
         for kind, code in ((InputWrong, 2), (PlanDrift, 3), (InvariantBroken, 4), (ResourceMissing, 6)):
             if isinstance(error, kind):
                 return code, str(error)
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for any device
+            return 6, f"out of memory in {self._where()}: a smaller `micro_batch` in the profile needs less"
         if disk_is_low(self.store.root):  # libraries hide a full disk behind errors of their own
             return 6, str(disk_full(self.store.root))
         path = self.folder.trace("".join(traceback.format_exception(error)))
@@ -413,7 +423,7 @@ def _with_absolute_path(node: Node, base: Path) -> Node:
 def _check_output(node: Node, folder: Path) -> str:
     """The artifact's type, once its files are there: that an implementation returned proves nothing."""
     type, files = OUTPUTS[ARTIFACT_OF[node.kind]]
-    missing = [file for file in files if not (folder / file).is_file()]
+    missing = [file for file in files if not any(folder.glob(file))]
     if missing:
         raise InvariantBroken(f"{name(node)} ended without writing {', '.join(missing)}")
     return type

@@ -154,6 +154,11 @@ def _short(value: Json | _Absent) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def versions(numerics: Mapping[str, Json]) -> dict[str, str | None]:
+    """Full versions of the libraries that `numerics` names: recorded beside a result, no part of its key."""
+    return {library: _version(library) for library in numerics["libraries"]}
+
+
 def _samples(node: Node) -> bool:
     if node.kind in _SAMPLING_KINDS:
         return True
@@ -175,11 +180,16 @@ def _verifiers(value: Json) -> Iterable[str]:
 
 
 def _major_minor(library: str) -> str | None:
-    """``2.13`` of ``2.13.0+cpu``; None where the library is not installed, and the node cannot run anyway."""
+    """``2.13`` of ``2.13.0+cpu``."""
+    version = _version(library)
+    return version and ".".join(version.split("+")[0].split(".")[:2])
+
+
+def _version(library: str) -> str | None:
+    """None where the library is not installed, and the node cannot run anyway."""
     for distribution in _DISTRIBUTIONS.get(library, (library,)):
         try:
-            version = metadata.version(distribution)
+            return metadata.version(distribution)
         except metadata.PackageNotFoundError:
             continue
-        return ".".join(version.split("+")[0].split(".")[:2])
     return None

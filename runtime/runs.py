@@ -47,6 +47,7 @@ class RunFolder:
         self.path = path
         self.id = path.name
         path.mkdir(exist_ok=True)
+        store.disk.sync(path.parent)
         self.journal = Journal(path / "events.jsonl", store.disk)
         starts = [event for event in self.journal.earlier if event.type == "RUN_STARTED"]
         self.attempt = len(starts) + 1

@@ -73,6 +73,7 @@ class Store:
             for name in ("objects", "actions", "ckpt", "tmp", "quarantine", "trash", "runs"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             (self.root / "locks").mkdir(mode=0o700, exist_ok=True)
+            self.disk.sync(self.root)
 
     # Reading
 
@@ -356,7 +357,10 @@ class Pieces:
             disk.sync(self._folder.parent)
         if (self._folder / name).exists():
             self._store.discard(self._folder / name)
-        disk.rename(fresh, self._folder / name)
+        try:
+            disk.rename(fresh, self._folder / name)
+        except FileExistsError:  # only where locks do not exclude: somebody else's is as good
+            self._store.discard(fresh)
         self._good.add(name)
         self._observe("PIECE_SEALED", {"name": name})
 

@@ -7,12 +7,15 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fake_program
 import pytest
 from harness import Command, Moment, digests, node_event, run, run_and_signal, tally
 
+from ptc.compiler.graph import Node
 from ptc.runtime.executor import Outcome, execute
 from ptc.runtime.fsio import Disk, Failpoint, Fault
 from ptc.runtime.store import Store
@@ -159,6 +162,52 @@ def test_two_runs_at_once_compute_each_node_once(fast_path: Path) -> None:
         assert ended.code == 0, ended.output
     assert set(tally(fast_path / "store").attempts.values()) == {1}
     assert len(digests(fast_path / "store")) == 6
+
+
+def in_children(count: int, work: Callable[[int], int]) -> list[int]:
+    """Does `work` in forked processes at the same time; their exit codes."""
+    children = []
+    for number in range(count):
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(work(number))
+            finally:
+                os._exit(99)
+        children.append(child)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def test_many_processes_compute_many_keys_once_each(fast_path: Path) -> None:
+    nodes = [Node("gym", 1, {"size": size}, {}) for size in range(1, 31)]
+
+    def work(number: int) -> int:
+        order = random.Random(number).sample(nodes, len(nodes))
+        store = Store(fast_path / "store")
+        graph = fake_program.graph_of(*order)
+        return execute(graph, store, fake_program.FakeProfile(), fake_program.IMPLEMENTATIONS).exit_code
+
+    assert in_children(4, work) == [0, 0, 0, 0]
+    attempts = tally(fast_path / "store").attempts
+    assert len(attempts) == 30 and set(attempts.values()) == {1}
+
+
+def test_without_locks_work_is_doubled_and_nothing_damaged(fast_path: Path) -> None:
+    class Lockless(Store):
+        @contextmanager
+        def lock(self, key: str, run: str = "", timeout: float = 0.0) -> Iterator[None]:
+            yield
+
+    expected = uninterrupted(fast_path / "whole")
+    root = fast_path / "lockless"
+
+    def work(_number: int) -> int:
+        graph, profile = fake_program.program(3, STEPS), fake_program.FakeProfile()
+        return execute(graph, Lockless(root / "store"), profile, fake_program.IMPLEMENTATIONS, out=root).exit_code
+
+    assert 0 in in_children(3, work)
+    assert digests(root / "store") == expected
+    assert run_here(root).ran == ()
 
 
 def test_the_lock_of_a_killed_process_is_free(fast_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_the_journal_has_the_states(tmp_path: Path) -> None:
         (InvariantBroken("gate: pass@1 0.2 < 0.5"), 4),
         (ResourceMissing("no GPU"), 6),
         (OSError(28, "No space left on device"), 6),
+        (MemoryError(), 6),
     ],
 )
 def test_typed_failures_have_exit_codes_and_one_line(tmp_path: Path, error: Exception, code: int) -> None:
@@ -192,7 +193,7 @@ def test_a_bug_leaves_its_trace_in_a_file(tmp_path: Path) -> None:
 
 def test_a_node_that_writes_nothing_is_not_published(tmp_path: Path) -> None:
     outcome = run(tmp_path, program(), {**IMPLEMENTATIONS, "train": lambda *_: None})
-    assert (outcome.exit_code, outcome.message) == (4, "policy ended without writing model.safetensors, config.json")
+    assert (outcome.exit_code, outcome.message) == (4, "policy ended without writing *.safetensors, config.json")
 
 
 class TestSources:
