@@ -48,7 +48,7 @@ def hub_refusal(what: str, name: str, problem: BaseException, offline: bool = Fa
 
 @contextmanager
 def cache_only() -> Iterator[None]:
-    """No request leaves the process: `datasets` has no argument that says so, only what the environment said at import."""
+    """No request leaves the process. `datasets` has no argument that says so, only what it read at import."""
     import datasets.config
     from huggingface_hub import constants
 

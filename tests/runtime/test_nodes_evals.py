@@ -28,14 +28,14 @@ SHAPE = dict(
 EVAL = dict(
     n=4, temperature=1.0, top_p=1.0, top_k=0, max_tokens=3, verifier={"name": "exact", "options": {}}, draw=1, seed=1
 )
-COLUMN = {"op": "column", "name": "question"}
+COLUMNS = {"prompt": {"op": "column", "name": "question"}, "answer": {"op": "column", "name": "answer"}}
 
 
 def prompts(world: World, count: int) -> Artifact:
     source = world.rows(
         question=[f"{number} + 1" for number in range(count)], answer=[str(n + 1) for n in range(count)]
     )
-    return world.run("prompts", {"columns": {"prompt": COLUMN}}, rows=source)
+    return world.run("prompts", {"columns": COLUMNS}, rows=source)
 
 
 def model(world: World, rows: Artifact) -> Artifact:

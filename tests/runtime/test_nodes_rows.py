@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,10 @@ def test_slices_share_no_prompt_and_lose_none(tmp_path: Path) -> None:
     bounds = [0.0, 0.8, 0.9, 1.0]
     parts = [
         [row["prompt"] for row in world.records("slice", {"from": low, "to": high}, rows=rows)]
-        for low, high in zip(bounds, bounds[1:], strict=False)
+        for low, high in pairwise(bounds)
     ]
     assert len(parts[0]) == pytest.approx(320, abs=30)
-    assert sorted(sum(parts, [])) == sorted(row["prompt"] for row in read_rows(rows).to_pylist())
+    assert sorted(chain(*parts)) == sorted(row["prompt"] for row in read_rows(rows).to_pylist())
 
 
 def test_slices_of_overlapping_seeds_share_no_prompt(tmp_path: Path) -> None:
