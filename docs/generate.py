@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ptc import api, drawing
 from ptc.compiler import names
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = "examples/sums.pt"
+START, END = "<!-- the program: examples/sums.pt -->", "<!-- the end of the program -->"
 
 PLACES: dict[names.Place, str] = {
     "stage": "Settings of a stage",
@@ -63,8 +68,47 @@ def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
-PAGES = {"docs/from-trl.md": from_trl}
+DEMO_HEAD = """\
+# The demo, taken apart
+
+`examples/sums.pt` as each phase sees it. This page is generated; `ptc check --types`, `ptc plan --emit graph` and the files
+in `stdlib/objectives/` are where its parts are from.
+"""
+
+OBJECTIVES = ("sft", "grpo", "dpo", "reverse_kl")
+
+
+def demo() -> str:
+    """Program, types, graph, and the objectives of the standard library."""
+    result = api.check_file(ROOT / EXAMPLE)
+    assert result.sound, f"{EXAMPLE} has errors"
+    bodies = [(ROOT / "stdlib" / "objectives" / f"{name}.pt").read_text(encoding="utf-8") for name in OBJECTIVES]
+    parts = [
+        DEMO_HEAD,
+        "## What the checker infers\n\n" + fenced("text", "\n".join(result.types)),
+        "## The graph\n\nBoxes train, hexagons judge; a dashed arrow waits for a gate.\n\n"
+        + fenced("mermaid", drawing.mermaid(api.compiled(result))),
+        "## The objectives\n\nAs they stand in `stdlib/objectives/`: the trainer knows none of their names.\n\n"
+        + "\n".join(fenced("pt", body) for body in bodies),
+    ]
+    return "\n".join(parts)
+
+
+def readme() -> str:
+    """README.md with the demo's program between its marks."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = (ROOT / EXAMPLE).read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n{fenced('pt', program)}{END}{after}"
+
+
+def fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+PAGES = {"docs/from-trl.md": from_trl, "docs/demo.md": demo, "README.md": readme}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():
-        (Path(__file__).parent.parent / path).write_text(page(), encoding="utf-8")
+        (ROOT / path).write_text(page(), encoding="utf-8")

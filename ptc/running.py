@@ -91,7 +91,7 @@ def plan(request: Request, emit: str, as_json: bool) -> int:
     try:
         prepared = prepare(request)
         if emit in ("ast", "core", "graph"):
-            print(_emitted(prepared, emit))
+            print(_emitted(prepared, emit, as_json))
             return 0
         store = Store(prepared.profile.store, create=False)
         found = planning.make_plan(
@@ -105,12 +105,12 @@ def plan(request: Request, emit: str, as_json: bool) -> int:
     return 0
 
 
-def _emitted(prepared: Prepared, emit: str) -> str:
+def _emitted(prepared: Prepared, emit: str, as_json: bool) -> str:
     from ptc import dump
 
     assert prepared.checked.checked is not None
     if emit == "graph":
-        return drawing.as_json(prepared.graph)
+        return drawing.as_json(prepared.graph) if as_json else drawing.mermaid(prepared.graph)
     return dump.dump(prepared.checked.checked.tree if emit == "ast" else prepared.checked.checked.program)
 
 
