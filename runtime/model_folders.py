@@ -17,6 +17,8 @@ from ptc.runtime.artifacts import InputWrong
 
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
+"""What the store, and an export, say of a folder: true of that folder alone."""
 LONGEST_HEADER = 100_000_000
 """Bytes; the limit of the format's own library."""
 INDEX = "model.safetensors.index.json"
@@ -46,7 +48,7 @@ def scan(folder: Path) -> list[Path]:
             )
         raise InputWrong(f"{folder} holds no weights: there is no {WEIGHTS} in it")
     _require(folder)
-    return [path for path in files if path.is_file() and any(path.match(pattern) for pattern in TAKEN)]
+    return [path for path in files if path.is_file() and path.name != MANIFEST and _is_taken(path)]
 
 
 def copy_files(files: Iterable[Path], out: Path) -> None:
@@ -85,6 +87,10 @@ def parameter_count(folder: Path) -> int:
         for name, tensor in _header(path).items()
         if name != "__metadata__"
     )
+
+
+def _is_taken(path: Path) -> bool:
+    return any(path.match(pattern) for pattern in TAKEN)
 
 
 def _refuse_strange(folder: Path, path: Path) -> None:

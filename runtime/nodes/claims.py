@@ -159,7 +159,7 @@ JUDGES = {"expands": judge_expansion, "reshapes": judge_reshaping, "consolidates
 def judge_bits(role: str, before: Reals, after: Reals, characters: Reals, tolerance: float) -> Verdict:
     """Claims on bits per character: bits of each row before and after, and its characters; arrays [rows].
 
-    `reshapes` and `expands` ask for fewer bits at exit (support cannot be seen in them); `consolidates` for at most
+    `expands` and `reshapes` ask for fewer bits at exit: the rows' texts became likelier. `consolidates` asks for at most
     1 / (1 - `tolerance`) times the carrier's.
     """
     change = bootstrap(_bits_change, before, after, characters)
@@ -172,8 +172,6 @@ def judge_bits(role: str, before: Reals, after: Reals, characters: Reals, tolera
     if role == "consolidates":
         low, high, limit = kept.low, kept.high, 1 - tolerance
     result: Result = "supported" if low > limit else "refuted" if high < limit else "undecided"
-    if role == "expands" and result == "supported":
-        result = "undecided"
     measured = "fewer bits" if change.high < 0 else "more bits" if change.low > 0 else "no measurable change"
     words = _words(role.removesuffix("s"), measured, False, f"{_spelled(change)} bits per character")
     return Verdict(result, words, numbers, {"Δbits per character": change, "retention": kept})

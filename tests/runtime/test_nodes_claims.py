@@ -140,7 +140,7 @@ def test_claims_on_bits_per_character(tmp_path: Path) -> None:
     assert world.verdict("reshapes", entry=bits(world, 2.0), exit=bits(world, 4.0))["verdict"] == "refuted"
     assert world.verdict("consolidates", carrier=bits(world, 2.0), exit=bits(world, 2.1))["verdict"] == "supported"
     assert world.verdict("consolidates", carrier=bits(world, 2.0), exit=bits(world, 3.0))["verdict"] == "refuted"
-    assert world.verdict("expands", entry=bits(world, 4.0), exit=bits(world, 2.0))["verdict"] == "undecided"
+    assert world.verdict("expands", entry=bits(world, 4.0), exit=bits(world, 2.0))["verdict"] == "supported"
 
 
 # Gates

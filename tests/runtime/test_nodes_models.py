@@ -116,9 +116,10 @@ def test_a_local_model_is_copied_without_what_does_not_belong_to_it(tmp_path: Pa
     model = made(world)
     (model.path / "pytorch_model.bin").write_bytes(b"\x80\x02")
     (model.path / "notes").mkdir()
+    (model.path / "manifest.json").write_text("{}")
     (model.path / "generation_config.json").unlink()
     copy = files(world.run("local_model", {"path": str(model.path), "sha256": None}))
-    assert "pytorch_model.bin" not in copy
+    assert not {"pytorch_model.bin", "manifest.json"} & set(copy)
     assert copy["model.safetensors"] == files(model)["model.safetensors"]
     assert json.loads(copy["generation_config.json"])["eos_token_id"] == 3
 
