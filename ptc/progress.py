@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -165,8 +165,8 @@ class Plain:
         self._console.print(Text(f"{head}  {text}".rstrip()), soft_wrap=True)
 
 
-class _Speed(ProgressColumn):
-    """Rates and telling metrics of the running node."""
+class _State(ProgressColumn):
+    """How far the running node is, its rates, telling metrics, and the time left."""
 
     def render(self, task: Task) -> Text:
         return Text(str(task.fields.get("state", "")))
@@ -187,9 +187,8 @@ class Live(Plain):
 
     def progress(self, node: Node, progress: Progress) -> None:
         self._keep_pace(progress, time.monotonic())
-        if self._task is not None and self._pace is not None:
-            parts = [self._pace.rates(), telling(progress.metrics)]
-            state = " · ".join(part for part in parts if part)
+        if self._task is not None:
+            state = self._state(progress)
             self._bars.update(self._task, completed=progress.done, total=progress.total, state=state)
 
     def finished(self, node: Node, artifact: Artifact, seconds: float) -> None:
@@ -221,9 +220,7 @@ def listening(console: Console, nodes: int) -> Iterator[Listener]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        _Speed(),
+        _State(),
         console=console,
         transient=True,
     )
