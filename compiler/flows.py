@@ -68,6 +68,31 @@ STEPS = {
     "score": Signature("score", (Parameter("verifier", "verifier"),)),
 }
 
+LIVE_STEPS = ("score", "keep", "shuffle")
+"""Steps through which rows can pass that are sampled while a stage runs."""
+
+SYNONYMS = {
+    "filter": "keep",
+    "where": "keep",
+    "reject": "keep",
+    "select": "prompts",
+    "map": "prompts",
+    "rename": "prompts",
+    "head": "take",
+    "limit": "take",
+    "first": "take",
+    "split": "slice",
+    "generate": "sample",
+    "rollout": "sample",
+    "verify": "score",
+    "reward": "score",
+    "grade": "score",
+    "judge": "score",
+    "complete": "respond",
+    "answer": "respond",
+}
+"""What other libraries call the steps."""
+
 
 @dataclass(frozen=True)
 class Flows:
@@ -186,6 +211,15 @@ class Flows:
             "shuffle": self._shuffle,
             "score": self._score,
         }
+        if rows.live is not None and name not in LIVE_STEPS:
+            self.findings.add(
+                "N110",
+                f"`{name}` on rows that are sampled while the stage runs is not in this version",
+                [at(step.callee.span, "behind live samples"), at(rows.live.span, f"`{rows.live.name}` is trained")],
+                [f"live samples can pass through {', '.join(f'`{word}`' for word in LIVE_STEPS)}"],
+                [f"put it before the sampling:  … |> {name}(…) |> sample({rows.live.name}, …)"],
+            )
+            return None
         return make[name](rows, step, bound, scope) if bound.whole else None
 
     def _prompts(self, rows: core.Source, step: ast.Call, bound: Bound, scope: Scope) -> core.Source | None:
@@ -290,10 +324,20 @@ class Flows:
     def _concat(self, expr: ast.Binary, left: core.Source | None, right: core.Source | None) -> core.Source | None:
         if left is None or right is None:
             return None
+        live = left.live or right.live
+        if live is not None:
+            self.findings.add(
+                "N110",
+                "joining rows that are sampled while the stage runs is not in this version",
+                [at(expr.span, "one of them is live"), at(live.span, f"`{live.name}` is trained")],
+                helps=["give each its own objective:  minimize grpo(rollouts, policy) + sft(demos, policy)"],
+            )
+            return None
         columns = ordered(set(left.type.columns) & set(right.type.columns))
         parts = [kind.provenance for kind in (left.type, right.type) if kind.provenance is not None]
         provenance = None if not parts else parts[0] if len(set(map(str, parts))) == 1 else core.Mixed(tuple(parts))
-        kind = core.Trajectories(columns, provenance, open=left.type.open and right.type.open)
+        sampling = left.type.sampling if left.type.sampling == right.type.sampling else None
+        kind = core.Trajectories(columns, provenance, sampling, open=left.type.open and right.type.open)
         return core.Source("concat", {}, {"0": left, "1": right}, kind, expr.span)
 
     def verifier(self, expr: ast.Expr, scope: Scope) -> Verifier | None:
@@ -326,7 +370,7 @@ class Flows:
         )
 
     def _unknown_function(self, call: ast.Call, name: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
-        guess = closest(name, known)
+        guess = closest(name, known) or SYNONYMS.get(name)
         code = "N108" if known is STEPS else "N101"
         what = "no step of a flow" if known is STEPS else "nothing that makes a source"
         self.findings.add(

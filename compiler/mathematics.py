@@ -95,14 +95,14 @@ def elaborate(declaration: ast.Objective, bindings: Bindings) -> Expression:
 
 def _closed(loss: Expression, span: Span) -> None:
     if loss.axes:
-        left = sorted(loss.axes, key=AXES.index)
+        left = sorted(loss.axes - SAMPLE, key=AXES.index) + ["sample"] * bool(loss.axes & SAMPLE)
         raise Problem(
             "T103",
             f"the loss still has one value per {' and '.join(left)}",
             span,
             "not one number",
             ("a loss is one number per optimizer step: every axis must be reduced",),
-            (f"mean(…, over = {'sample' if loss.axes >= SAMPLE else left[0]})",),
+            (f"mean(…, over = {left[0] if len(left) == 1 else '[' + ', '.join(left) + ']'})",),
         )
 
 
@@ -272,8 +272,9 @@ class _Reader:
                     "T104",
                     f"there is no `{item.id}` axis left to remove",
                     item.span,
-                    "already gone",
+                    "not there (any more)",
                     (f"the value has these axes: {left}",),
+                    (f"leave `{item.id}` out of `over`",),
                 )
             removed |= axes & value.axes
         return frozenset(removed)

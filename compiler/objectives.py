@@ -287,13 +287,16 @@ class Objectives:
             who = f"these rollouts are by `{provenance.model.name or 'another model'}`"
             if provenance.model is learner.init:
                 notes.append("the two weights are equal at step 0 and drift apart from step 1 on")
-            helps.append(f"sample from the role instead:  |> sample({learner.name}, n = 8)")
+            n = source.type.sampling.n if source.type.sampling else 8
+            helps.append(f"sample from the role instead:  |> sample({learner.name}, n = {max(n, 2)})")
             helps.append(f"or, to imitate these samples:  minimize sft({source.name or 'rows'}, {learner.name})")
         elif isinstance(provenance, core.Live):
             who = f"these rollouts are by `{provenance.role.name}`"
             helps.append(f"|> sample({learner.name}, n = 8)")
         else:
-            who = "nobody in this stage sampled these" if provenance is not None else "these are prompts only"
+            who = "nobody has sampled from these prompts" if provenance is None else "these are by others"
+            if isinstance(provenance, core.External):
+                who = "no model of this program has sampled these"
             labels.append(at(source.span, "the rows come from here"))
             helps.append(f"|> sample({learner.name}, n = 8, max_tokens = 64)")
         self.findings.add(

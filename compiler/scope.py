@@ -135,28 +135,31 @@ class Scope:
                 "N107",
                 f"`{name.id}` is {kind_of(entry.thing)}, and {wanted_text} is needed here",
                 [at(name.span, f"{wanted_text} is needed"), at(entry.span, f"`{name.id}` is {kind_of(entry.thing)}")],
+                self._visible(wanted),
             )
             return None
         return entry.thing
 
     def _unknown(self, name: ast.Name, wanted: tuple[type, ...], wanted_text: str) -> None:
-        fitting = [
-            candidate
-            for scope in self.chain()
-            for candidate, entry in scope.entries.items()
-            if isinstance(entry.thing, wanted)
-        ]
+        fitting = self._fitting(wanted)
         guess = closest(name.id, fitting) or closest(name.id, self.visible())
         helps = [f"did you mean `{guess}`?"] if guess else []
-        notes = []
-        if not guess and fitting:
-            notes.append(f"visible here: {', '.join(f'`{candidate}`' for candidate in fitting[:8])}")
+        notes = [] if guess else self._visible(wanted)
         library = _where_in_library(name.id)
         if library and not guess:
             helps.append(f"from {library} import {name.id}")
         self.findings.add(
             "N101", f"nothing here is called `{name.id}`", [at(name.span, f"{wanted_text} is needed")], notes, helps
         )
+
+    def _fitting(self, wanted: tuple[type, ...]) -> list[str]:
+        entries = (item for scope in self.chain() for item in scope.entries.items())
+        return [name for name, entry in entries if isinstance(entry.thing, wanted)]
+
+    def _visible(self, wanted: tuple[type, ...]) -> list[str]:
+        """A note that lists what would fit, or none."""
+        fitting = [f"`{name}`" for name in self._fitting(wanted)]
+        return [f"visible here: {', '.join(fitting[:8])}{', …' if len(fitting) > 8 else ''}"] if fitting else []
 
 
 def _where_in_library(name: str) -> str | None:

@@ -35,6 +35,15 @@ OPTIMIZERS = {
     )
 }
 
+EXAMPLES = {
+    "batch": ["batch = 64 samples", "batch = 32 prompts"],
+    "budget": ["budget = 2 epochs", "budget = 100 steps"],
+    "optimizer": ["optimizer = adamw(lr = 1e-6)"],
+    "adamw": ["optimizer = adamw(lr = 1e-6, …)"],
+    "sample": ["|> sample(policy, …)"],
+}
+"""A setting as a program writes it, for those who know it under another name."""
+
 SETTINGS = ("batch", "budget", "optimizer", "max_length", "seed")
 
 
@@ -177,6 +186,8 @@ class Stages:
         guess = closest(name.id, SETTINGS)
         title = from_trl or f"a stage has no setting `{name.id}`"
         helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
+        if row is not None:
+            helps += EXAMPLES.get(row.ours if row.where == "stage" else row.where, [])
         notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
         self.findings.add("N105", title, [at(name.span, "not a setting")], notes, helps)
         return {row.ours if row is not None else guess or ""}

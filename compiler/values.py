@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from ptc.compiler import core
 from ptc.compiler.arguments import Parameter
 from ptc.compiler.findings import at
@@ -120,12 +123,20 @@ def read(parameter: Parameter, expr: ast.Expr, scope: Scope) -> Value | Unknown:
     if parameter.kind == "steps":
         counted = count(expr, scope, ("steps",), f"`{parameter.name}`", example=1)
         return counted.count if counted else UNKNOWN
-    value = constant(expr, scope)
+    value = constant(_without_tokens(expr) if parameter.kind == "tokens" else expr, scope)
     if isinstance(value, Unknown):
         return UNKNOWN
     if parameter.kind == "tokens":
         _note_decimal_length(expr, scope)
     return _fitting(parameter, value, expr.span, scope)
+
+
+def _without_tokens(expr: ast.Expr) -> ast.Expr:
+    """``64 tokens`` → ``64``, ``4k tokens`` → ``4k``, where tokens are what is counted."""
+    if not isinstance(expr, ast.Number) or expr.unit is None:
+        return expr
+    unit = re.sub(r"\s*tokens?$", "", expr.unit)
+    return replace(expr, unit=unit or None)
 
 
 def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Value | Unknown:
@@ -134,7 +145,7 @@ def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Va
         return None
     if kind == "text":
         if not isinstance(value, str):
-            scope.findings.add("T105", f"`{name}` is a text", [at(span, "not a text")], helps=[f'{name} = "…"'])
+            scope.findings.add("T105", f"`{name}` must be a text", [at(span, "not a text")], helps=[f'{name} = "…"'])
             return UNKNOWN
         if parameter.choices and value not in parameter.choices:
             guess = closest(value, parameter.choices)
@@ -149,7 +160,9 @@ def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Va
         return value
     if kind == "flag":
         if not isinstance(value, bool):
-            scope.findings.add("T105", f"`{name}` is true or false", [at(span, "neither")], helps=[f"{name} = true"])
+            scope.findings.add(
+                "T105", f"`{name}` must be true or false", [at(span, "neither")], helps=[f"{name} = true"]
+            )
             return UNKNOWN
         return value
     return _number(parameter, value, span, scope)
@@ -158,10 +171,10 @@ def _fitting(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Va
 def _number(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Value | Unknown:
     name, kind = parameter.name, parameter.kind
     if isinstance(value, bool) or not isinstance(value, int | float):
-        scope.findings.add("T105", f"`{name}` is a number", [at(span, "not a number")])
+        scope.findings.add("T105", f"`{name}` must be a number", [at(span, "not a number")])
         return UNKNOWN
     if kind in ("int", "tokens") and value != int(value):
-        scope.findings.add("T105", f"`{name}` is a whole number", [at(span, "not a whole number")])
+        scope.findings.add("T105", f"`{name}` must be a whole number", [at(span, "not a whole number")])
         return UNKNOWN
     least = 0.0 if kind == "share" else parameter.least
     most = 1.0 if kind == "share" else parameter.most
