@@ -97,6 +97,14 @@ class Evals:
         subject, measure = self._subject(condition.left, scope)
         if subject is None or isinstance(limit, bool) or not isinstance(limit, int | float):
             return None
+        if not 0 <= limit <= 1 and not (isinstance(subject, core.Eval) and subject.kind == "bits_per_character"):
+            self.findings.add(
+                "U204",
+                "a rate lies between 0% and 100%",
+                [at(condition.right.span, f"{limit:g} is {limit:.0%}")],
+                helps=[f"{limit:g}%"] if 1 < limit <= 100 else [],
+            )
+            return None
         what = subject.name if measure == "value" else f"{measure}({subject.name or 'rows'})"
         text = f"{statement.keyword.id} {what} {condition.op} {limit:g}"
         return core.Gate(
@@ -110,7 +118,7 @@ class Evals:
             case ast.Call(callee=ast.Name(id="informative_rate"), arguments=(ast.Argument(name=None, value=value),)):
                 source = self.flows.source(value, scope)
                 if source is not None and not all(
-                    [check_column(column, value.span, source, self.findings) for column in ("group", "reward")]
+                    check_column(column, value.span, source, self.findings) for column in ("group", "reward")
                 ):
                     return None, ""
                 return source, "informative_rate"

@@ -65,12 +65,12 @@ class _Lowering:
             model = stage.learner.init if gate.when == "require" else stage.model
             inputs = {"counts": self.measured(gate.subject, model, stage, "gate")}
         else:
-            inputs = {"rows": self._drawn_once(gate.subject)}
+            inputs = {"rows": self._drawn_once(gate.subject, stage, gate.when)}
         names = {"stage": stage.name}
         return self.meanings.add(Node("gate", SEMANTICS["gate"], settings, inputs, gate.text, names=names))
 
-    def _drawn_once(self, source: core.Source) -> str:
-        """A live source as fixed nodes: its flow on a few prompts, from the weights that the stage starts with."""
+    def _drawn_once(self, source: core.Source, stage: core.Stage, when: str) -> str:
+        """A live source as fixed nodes: its flow on a few prompts, from the weights at the stage's entry or exit."""
         base, steps = flow(source)
         if not steps:
             return self.meanings.of(base)
@@ -81,6 +81,8 @@ class _Lowering:
             inputs = {"rows": rows}
             model = step.inputs.get("model")
             if model is not None:
+                if when == "ensure" and model is stage.learner:
+                    model = stage.model
                 inputs = {"prompts": rows, "model": self.meanings.of(model)}
                 settings["seed"] = seed_of(self.program.seed, "gate", chain(model), int(settings.get("seed", 0)))
             rows = self.meanings.add(Node(step.kind, SEMANTICS[step.kind], settings, inputs, f"gate {step.kind}"))

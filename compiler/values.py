@@ -229,7 +229,7 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
         scope.findings.add(
             "U202",
             f"{what} cannot be counted in `{expr.unit}`",
-            [at(expr.unit_span or expr.span, f"{' or '.join(units)} {'are' if len(units) > 1 else 'is'} needed")],
+            [at(expr.unit_span or expr.span, f"{what} counts {' or '.join(units)}")],
             helps=[f"{expr.value:g} {unit}" for unit in units],
         )
         return None
