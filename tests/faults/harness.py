@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from ptc.runtime.journal import Event, read
+from ptc.runtime.keys import difference, nearest
 from ptc.runtime.store import Store
 
 Happened = Callable[[Event], bool]
@@ -228,6 +229,19 @@ class _Attempt:
         """Numbers, from 1, of the steps begun; the one behind the last done was on its way, or being saved."""
         last = self.done if self.done == self.total else self.done + 1
         return set(range(self.resumed + 1, last + 1))
+
+
+def unlike(store: Path, other: Path) -> list[str]:
+    """For each published node of `store` that `other` has not with equal bytes: what it is, and how its key differs."""
+    theirs = digests(other)
+    others = [action.key_document for _, action in Store(other, create=False).actions()]
+    lines = []
+    for key, action in Store(store, create=False).actions():
+        if theirs.get(key) != action.artifact:
+            old = nearest(action.key_document, others)
+            differing = "; ".join(difference(action.key_document, old)) if old else "no such node"
+            lines.append(f"{action.provenance['label']} ({action.key_document['kind']}): {differing or 'other bytes'}")
+    return lines
 
 
 def tally(store: Path) -> Tally:

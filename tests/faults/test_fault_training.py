@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import ForkedCommand, Happened, Moment, Zygote, digests, node_event, run, run_and_signal, tally
+from harness import ForkedCommand, Happened, Moment, Zygote, digests, node_event, run, run_and_signal, tally, unlike
 
 CHECKPOINT_EVERY = 4
 PROFILE = f'device = "cpu"\nthreads = 1\ncheckpoint_every = {CHECKPOINT_EVERY}\n'
@@ -61,29 +61,30 @@ PLACES: dict[str, list[tuple[Happened, int, float]]] = {
 
 
 @pytest.mark.slow
-def test_thirty_kills_of_real_training(zygote: Zygote, fast_path: Path) -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_ten_kills_of_real_training(zygote: Zygote, fast_path: Path, place: str) -> None:
     expected = whole(zygote, fast_path / "whole")
     final = weights(fast_path / "whole")
     assert any(norm > 0 for norm in learnt(fast_path / "whole", "reasoner", "grad_norm"))  # there is something to lose
-    chance = random.Random(11)
+    chance = random.Random(place)
     finished, reruns, repeated = 0, 0, []
-    for place, choices in PLACES.items():
-        for number in range(10):
-            happened, most, longest = choices[number % len(choices)]
-            folder = fast_path / f"{place}-{number}"
-            moment = Moment(happened, chance.randint(1, most), chance.uniform(0, longest))
-            killed = run_and_signal(command(zygote, folder), folder / "store", moment)
-            assert killed.code == -signal.SIGKILL, killed.output
-            again = run(command(zygote, folder))
-            assert again.code == 0, again.output
-            assert digests(folder / "store") == expected
-            assert weights(folder) == final
-            counted = tally(folder / "store")
-            reruns += counted.reruns_of_finished
-            repeated.append(sum(counted.repeated_steps))
-            finished += 1
-            shutil.rmtree(folder)
-    print(f"kill -9: {finished} of 30 finished on rerun, weights identical to the uninterrupted run")
+    for number in range(10):
+        happened, most, longest = PLACES[place][number % len(PLACES[place])]
+        folder = fast_path / f"killed-{number}"
+        moment = Moment(happened, chance.randint(1, most), chance.uniform(0, longest))
+        killed = run_and_signal(command(zygote, folder), folder / "store", moment)
+        assert killed.code == -signal.SIGKILL, killed.output
+        again = run(command(zygote, folder))
+        assert again.code == 0, again.output
+        assert unlike(folder / "store", fast_path / "whole" / "store") == [], number
+        assert digests(folder / "store") == expected
+        assert weights(folder) == final
+        counted = tally(folder / "store")
+        reruns += counted.reruns_of_finished
+        repeated.append(sum(counted.repeated_steps))
+        finished += 1
+        shutil.rmtree(folder)
+    print(f"kill -9 inside {place}: {finished} of 10 finished on rerun, weights identical to the uninterrupted run")
     print(f"steps repeated per kill: {repeated}, at most one checkpoint interval ({CHECKPOINT_EVERY})")
     print(f"finished nodes rerun: {reruns}")
     assert max(repeated) <= CHECKPOINT_EVERY and reruns == 0

@@ -7,8 +7,10 @@ children inherit no threads.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import sys
 
 
@@ -17,12 +19,16 @@ def main() -> None:
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
+    import ptc.compiler
+    import ptc.lang
+    import ptc.runtime.nodes
+    import ptc.stdlib
     from ptc import cli
-    from ptc.runtime import executor, trainer  # noqa: F401
-    from ptc.runtime.nodes import KINDS, implementation
 
-    for kind in KINDS:
-        implementation(kind)
+    for package in (ptc.compiler, ptc.lang, ptc.runtime, ptc.runtime.nodes, ptc.stdlib, ptc):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not module.ispkg and module.name != "ptc.__main__":
+                importlib.import_module(module.name)
     for line in sys.stdin:
         wanted = json.loads(line)
         child = os.fork()
