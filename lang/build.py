@@ -47,6 +47,7 @@ class Builder:
         self.diagnostics: list[Diagnostic] = []
         self.nodes = 0
         self._depth = 0
+        self._told_too_deep = False
 
     # Places ----------------------------------------------------------------------------------------------------------
 
@@ -306,8 +307,9 @@ class Builder:
         self.nodes += 1
         try:
             if self._depth > DEEPEST:
-                if self._depth == DEEPEST + 1:
+                if not self._told_too_deep:
                     self._say(mistakes.too_deep(self._span(child)))
+                self._told_too_deep = True
                 return ast.Missing(self._span(child))
             tree = cast(Branch, child)
             return cast(ast.Expr, getattr(self, f"_{tree.data}")(tree.children, self._span(tree)))

@@ -28,12 +28,17 @@ def format(program: ast.Program) -> str:
     """The program's text in the one style. Raises CannotFormat where a statement could not be read."""
     if any(isinstance(node, ast.Unreadable | ast.Missing) for node in walk(program)):
         raise CannotFormat("the program has syntax errors: nothing is written")
-    lines = [*_statements(program.statements, ""), *program.closing]
-    text = "\n".join(lines).rstrip("\n") + "\n" if lines else ""
+    text = lay_out(program)
     again, _ = parse(Source(program.source.path, text))
     if not same(program, again):
         raise CannotFormat("a comment stands where it would be lost: nothing is written")
     return text
+
+
+def lay_out(program: ast.Program) -> str:
+    """The text, unchecked."""
+    lines = [*_statements(program.statements, ""), *program.closing]
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 # Statements ----------------------------------------------------------------------------------------------------------
@@ -134,7 +139,10 @@ def _statement(statement: ast.Statement, head: str, indent: str) -> str:
         case ast.Allow():
             return f"{indent}allow({statement.check.id}, {statement.reason.text})"
         case ast.Report():
-            return f"{indent}report {', '.join(_flat(value) for value in statement.evals)}"
+            text = f"{indent}report "
+            for number, value in enumerate(statement.evals):
+                text = _value(text + ", " * (number > 0), value, indent)
+            return text
         case ast.Export():
             return _value(f"{indent}export ", statement.value, indent) + f" to {statement.path.text}"
     raise AssertionError(type(statement))
@@ -206,7 +214,7 @@ def _value(start: str, expr: ast.Expr, indent: str) -> str:
 
 
 def _fitted(expr: ast.Expr, column: int, indent: str, least: int = _CHOICE) -> str:
-    """The expression from `column` on, further lines indented by `indent`; in brackets if it binds less than `least`."""
+    """The expression from `column` on, further lines indented by `indent`; bracketed if it binds less than `least`."""
     flat = _flat(expr, least)
     if column + len(flat) <= WIDTH and not _commented(expr):
         return flat
