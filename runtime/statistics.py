@@ -93,6 +93,17 @@ def support(before: Reals, after: Reals) -> Support:
     return Support(kept, float(np.sum(after)) - kept, float(np.sum(before)) - kept)
 
 
+def lost_by_chance(n: Counts, correct: Counts, k: int) -> float:
+    """How many prompts solved in these samples k new ones of the same weights would be expected to miss.
+
+    The chance of k failures under Polya's urn, prod over i < k of (n - c + i) / (n + i): the mean of (1 - p)**k where p
+    is Beta(c, n - c). Too low where many prompts share a small p, since those seen are the lucky ones.
+    """
+    draws = np.arange(k)[:, None]
+    missed = np.prod((n - correct + draws) / (n + draws), axis=0)
+    return float(np.sum(missed[correct > 0]))
+
+
 @dataclass(frozen=True)
 class Interval:
     """A statistic, and where it lies at the given level under resampling of the prompts."""

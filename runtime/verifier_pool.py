@@ -28,6 +28,7 @@ from ptc.runtime.verifier_worker import decode
 from ptc.stdlib.signatures import VERIFIERS
 from ptc.stdlib.verifiers import Error, Pass, Timeout, Verdict, corrupted, gold_response, judge_one
 
+_QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 ERROR_BUDGET = 0.01
 """Share of rows that may fail to be judged."""
 DEADLINE = 10.0
@@ -196,6 +197,7 @@ class _Worker:
             stderr=self._errors,
             bufsize=0,
             env=_environment(),
+            start_new_session=True,  # Ctrl-C is for the run, which ends its workers itself
         )
         self.alive = True
         self.overdue_at = time.monotonic() + START_DEADLINE
@@ -265,7 +267,7 @@ def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     root = str(Path(ptc.__file__).resolve().parent.parent)
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return {**kept, "PYTHONPATH": path, **_QUIET}
 
 
 def _require_package(package: str | None, verifier: str) -> None:

@@ -25,6 +25,7 @@ from ptc.runtime.statistics import (
     Reals,
     Support,
     bootstrap,
+    lost_by_chance,
     mean_difference,
     mean_of,
     net_support_change,
@@ -110,28 +111,35 @@ def judge_expansion(paired: Paired, k: int, tolerance: float) -> Verdict:
     }
     net = figures.intervals["NSCR"]
     expanded = net.low > 0 and confirmed > 0
-    lost_more = figures.support.lost > chance.lost and figures.support.retention < 1 - tolerance
+    solved = figures.support.kept + figures.support.lost
+    lost = figures.support.lost - chance.lost > tolerance * solved
     measured = "expand" if expanded else figures.measured
     result: Result = "supported" if expanded else "refuted" if net.high <= 0 else "undecided"
-    words = _words("expand", measured, lost_more, f"NSCR {_spelled(net)}, {confirmed} prompts newly solved")
+    words = _words("expand", measured, lost, f"NSCR {_spelled(net)}, {confirmed} prompts newly solved")
     return Verdict(result, words, numbers, figures.intervals)
 
 
 def judge_reshaping(paired: Paired, k: int, tolerance: float) -> Verdict:
-    """`reshapes`: pass@1 rises, and at most `tolerance` of what was solved at k is lost."""
+    """`reshapes`: pass@1 rises, and of what was solved at k at most `tolerance` is lost beyond what chance loses.
+
+    A prompt solved once in n samples at entry is missed by the next n of the same weights about every other time.
+    """
     figures = _Figures.of(paired, k)
     rise, retention = figures.intervals["Δpass@1"], figures.intervals["SRR"]
-    lost = retention.value < 1 - tolerance
+    by_chance = lost_by_chance(paired.n_before, paired.before, k)
+    chance = _share(by_chance, figures.support.kept + figures.support.lost) or 0.0
+    lost = retention.value + chance < 1 - tolerance
     first_n, first = paired.n_before, paired.before
     gain = pass_at_k(paired.n_after, paired.after, 1) - pass_at_k(first_n, first, 1)
     numbers = {
         **figures.numbers,
+        "lost by chance": by_chance,
         "share of Δpass@1 from prompts solved at entry": _share(float(gain[first > 0].sum()), float(gain.sum())),
     }
     result: Result = "undecided"
     if rise.low > 0 and not lost:
         result = "supported"
-    elif rise.high <= 0 or retention.high < 1 - tolerance:
+    elif rise.high <= 0 or retention.high + chance < 1 - tolerance:
         result = "refuted"
     words = _words("reshape", figures.measured, lost, f"Δpass@1 {_points(rise)}, SRR {retention.value:.3f}")
     return Verdict(result, words, numbers, figures.intervals)
@@ -148,7 +156,7 @@ def judge_consolidation(paired: Paired, k: int, tolerance: float) -> Verdict:
         result = "supported"
     elif retained.high < 1 - tolerance:
         result = "refuted"
-    measured = {"supported": "consolidate", "refuted": "loss", "undecided": "neither for certain"}[result]
+    measured = {"supported": "consolidate", "refuted": "loss", "undecided": "neither for sure"}[result]
     words = _words("consolidate", measured, False, f"retention {_spelled(retained)} of the carrier's pass@1")
     return Verdict(result, words, figures.numbers, {"retention": retained, **figures.intervals})
 
@@ -159,7 +167,7 @@ JUDGES = {"expands": judge_expansion, "reshapes": judge_reshaping, "consolidates
 def judge_bits(role: str, before: Reals, after: Reals, characters: Reals, tolerance: float) -> Verdict:
     """Claims on bits per character: bits of each row before and after, and its characters; arrays [rows].
 
-    `expands` and `reshapes` ask for fewer bits at exit: the rows' texts became likelier. `consolidates` asks for at most
+    `expands` and `reshapes` ask for fewer bits at exit: the texts became likelier. `consolidates` asks for at most
     1 / (1 - `tolerance`) times the carrier's.
     """
     change = bootstrap(_bits_change, before, after, characters)

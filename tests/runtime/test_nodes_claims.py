@@ -94,6 +94,14 @@ def test_reshaping_with_attrition(tmp_path: Path) -> None:
     assert found["numbers"]["share of Δpass@1 from prompts solved at entry"] == 1.0
 
 
+def test_a_rise_is_not_refuted_by_what_chance_loses(tmp_path: Path) -> None:
+    world = Measured(tmp_path)
+    entry, after = chances((200, 0.5), (200, 0.03)), chances((200, 0.9), (200, 0.03))
+    found = world.verdict("reshapes", entry=world.counts(entry, 1), exit=world.counts(after, 2))
+    assert found["intervals"]["SRR"]["value"] < 0.9
+    assert found["words"].startswith("claimed reshape, measured reshape") and found["verdict"] != "refuted"
+
+
 def test_reshaping_that_lowers_is_refuted_and_noise_undecided(tmp_path: Path) -> None:
     world = Measured(tmp_path)
     worse = world.verdict("reshapes", entry=world.counts(SHARPER, 1), exit=world.counts(HALF, 2))

@@ -243,8 +243,23 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_dataset_comes_as_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of files stands for a repository of the hub: the same library reads both."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text(
+        '{"question": "a", "answer": "1"}\n{"question": "b", "answer": "2"}\n'
+    )
+    settings = {"name": str(tmp_path / "data"), "config": None, "split": "train", "revision": None}
+    rows = World(tmp_path).records("hub_dataset", settings)
+    assert rows == [{"question": "a", "answer": "1"}, {"question": "b", "answer": "2"}]
+    with pytest.raises(InputWrong, match="cannot be used: Unknown split"):
+        World(tmp_path / "data").run("hub_dataset", {**settings, "split": "test"})
+
+
+@pytest.mark.slow
 def test_a_dataset_that_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     settings = {"name": "nobody/nothing", "config": None, "split": "train", "revision": None}
     with pytest.raises(ResourceMissing, match="`nobody/nothing` is not in the cache"):
         World(tmp_path).run("hub_dataset", settings)

@@ -13,6 +13,7 @@ from ptc.runtime.statistics import (
     Support,
     bootstrap,
     informative_rate,
+    lost_by_chance,
     mean_difference,
     mean_of,
     net_support_change,
@@ -81,6 +82,16 @@ def test_support_of_solved_and_unsolved_prompts() -> None:
     assert moved.gained - moved.lost == pytest.approx((after - before).sum())
     assert net_support_change(before[None], after[None])[0] == moved.net_change
     assert support_retention(before[None], after[None])[0] == moved.retention
+
+
+def test_what_chance_loses() -> None:
+    assert lost_by_chance(counts(16, 16), counts(0, 16), 16) == 0
+    assert lost_by_chance(counts(16), counts(1), 16) == pytest.approx(15 / 31)
+    chance = np.full(20_000, 0.05)
+    rng = np.random.default_rng(0)
+    first, second = rng.binomial(16, chance), rng.binomial(16, chance)
+    missed = int(np.sum((first > 0) & (second == 0)))
+    assert 0.6 * missed < lost_by_chance(np.full(20_000, 16), first, 16) < missed
 
 
 def test_ratios_without_anything_solved() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,35 @@ def test_a_worker_ends_with_its_pool() -> None:
     pool.close()
     with pytest.raises(ProcessLookupError):
         os.kill(worker._process.pid, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("hostile")
+def test_a_worker_ends_with_a_run_that_is_killed() -> None:
+    program = (
+        "from ptc.runtime.verifier_pool import _Worker\n"
+        "worker = _Worker(('math', '{}'))\n"
+        "worker.give({'response': 'hang', 'answer': '1'}, 600)\n"
+        "print(worker._process.pid, flush=True)\n"
+        "worker.take()\n"
+    )
+    path = os.pathsep.join([os.environ["PYTHONPATH"], str(Path(__file__).parents[2])])
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    ) as run:
+        assert run.stdout is not None
+        worker = int(run.stdout.readline())
+        run.kill()
+        run.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while _lives(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _lives(worker)
+
+
+def _lives(process: int) -> bool:
+    state = Path(f"/proc/{process}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
