@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, pstdev, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from ptc.compiler.graph import Json
@@ -134,11 +135,11 @@ def reward_metrics(rows: pa.Table, verifier: str) -> dict[str, float]:
     if not rewards:
         return {}
     groups = [[rewards[row] for row in group] for group in by_prompt(rows)]
-    spreads = [stdev(group) if len(group) > 1 else 0.0 for group in groups]
+    spreads = [float(np.std(group, ddof=1)) if len(group) > 1 else 0.0 for group in groups]
     return {
         "reward": fmean(rewards),
         "reward_std": fmean(spreads),
         "frac_reward_zero_std": fmean(spread == 0 for spread in spreads),
         f"rewards/{verifier}/mean": fmean(rewards),
-        f"rewards/{verifier}/std": pstdev(rewards),
+        f"rewards/{verifier}/std": float(np.std(rewards)),
     }
