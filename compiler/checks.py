@@ -6,11 +6,12 @@ Each check is one function over the core; `check` is the list of them. None look
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import canonical
-from ptc.compiler.meaning import Meanings, interval, rows_of
+from ptc.compiler.meaning import Meanings, interval
 
 
 def check(program: core.Program, findings: Findings) -> None:
@@ -36,12 +37,6 @@ def training_sources(program: core.Program) -> Iterator[tuple[core.Stage, core.S
             yield stage, term.source
 
 
-def origin(source: core.Source) -> core.Source:
-    """The node that brought the rows of a source into the program."""
-    below = rows_of(source)
-    return source if below is None else origin(below)
-
-
 def judged_evals(program: core.Program) -> dict[core.Eval, object]:
     """Evals on which something depends, and the place that says so."""
     judged: dict[core.Eval, object] = {}
@@ -60,7 +55,9 @@ def check_eval_in_training(program: core.Program, findings: Findings) -> None:
     """P204: prompts of a judged eval also reach a `minimize`."""
     for measured in judged_evals(program):
         for stage, source in training_sources(program):
-            if overlapping(source, measured.source):
+            shared = _shared(source, measured.source)
+            if shared is not None:
+                trained, held = shared
                 findings.add(
                     "P204",
                     f"prompts of the eval `{measured.name}` are trained on in stage `{stage.name}`",
@@ -68,34 +65,54 @@ def check_eval_in_training(program: core.Program, findings: Findings) -> None:
                         at(source.span, "trained on"),
                         at(measured.span, f"`{measured.name}` measures on the same prompts"),
                     ],
-                    _shares(source, measured.source),
+                    [
+                        f"trained on {trained.low:.0%} to {trained.high:.0%} of the prompts, "
+                        f"measured on {held.low:.0%} to {held.high:.0%}"
+                    ],
                     ["give each its own share:  tasks |> slice(0%, 80%)  and  tasks |> slice(80%, 90%)"],
                 )
 
 
-def overlapping(first: core.Source, second: core.Source) -> bool:
-    """Whether two sources may hold the same prompt: same origin, and no slices that keep them apart."""
-    if _meaning(origin(first)) != _meaning(origin(second)):
-        return False
-    if _meaning(_prompted(first)) != _meaning(_prompted(second)):
-        return True
-    (low, high), (other_low, other_high) = interval(first), interval(second)
-    return low < other_high and other_low < high
+@dataclass(frozen=True)
+class Strand:
+    """Where a part of a source's prompts comes from: the node that brought the rows in, the step that made prompts of
+    them, and the shares of the prompts' hash between which they lie."""
+
+    origin: core.Source
+    prompted: core.Source
+    low: float
+    high: float
+
+    def overlaps(self, other: Strand) -> bool:
+        """Whether both may hold the same prompt. Slices keep them apart only behind one step that made the prompts."""
+        if _meaning(self.origin) != _meaning(other.origin):
+            return False
+        if _meaning(self.prompted) != _meaning(other.prompted):
+            return True
+        return self.low < other.high and other.low < self.high
 
 
-def _prompted(source: core.Source) -> core.Source:
-    """The step that made the prompts: slices of two sources are disjoint only if it is the same."""
-    for step in source.upstream():
-        if step.kind == "prompts":
-            return step
-    return origin(source)
+def strands(source: core.Source) -> tuple[Strand, ...]:
+    """The strands of a source: one, or those of all the sources that were joined."""
+    below = [value for value in source.inputs.values() if isinstance(value, core.Source)]
+    if not below:
+        return (Strand(source, source, 0.0, 1.0),)
+    found = tuple(strand for rows in below for strand in strands(rows))
+    match source.kind:
+        case "prompts":
+            return tuple(Strand(strand.origin, source, 0.0, 1.0) for strand in found)
+        case "slice":
+            low, high = interval(source)
+            cut = (replace(strand, low=max(low, strand.low), high=min(high, strand.high)) for strand in found)
+            return tuple(strand for strand in cut if strand.low < strand.high)
+        case _:
+            return found
 
 
-def _shares(first: core.Source, second: core.Source) -> list[str]:
-    return [
-        f"trained on {low:.0%} to {high:.0%} of the prompts, measured on {other_low:.0%} to {other_high:.0%}"
-        for (low, high), (other_low, other_high) in [(interval(first), interval(second))]
-    ]
+def _shared(first: core.Source, second: core.Source) -> tuple[Strand, Strand] | None:
+    """Two strands that may hold the same prompt, if there are any."""
+    pairs = ((one, other) for one in strands(first) for other in strands(second))
+    return next(((one, other) for one, other in pairs if one.overlaps(other)), None)
 
 
 def _meaning(source: core.Source) -> str:
@@ -105,12 +122,8 @@ def _meaning(source: core.Source) -> str:
 def check_split_by_seed(program: core.Program, findings: Findings) -> None:
     """P205: a generator's rows under two seeds are not two disjoint sets."""
     for measured in judged_evals(program):
-        held = origin(measured.source)
-        if held.kind != "gym":
-            continue
-        for _, source in training_sources(program):
-            other = origin(source)
-            same = other.kind == "gym" and _without_seed(other) == _without_seed(held)
+        for held, other in _origins(measured.source, program):
+            same = held.kind == other.kind == "gym" and _without_seed(other) == _without_seed(held)
             if same and other.settings["seed"] != held.settings["seed"]:
                 findings.add(
                     "P205",
@@ -122,6 +135,13 @@ def check_split_by_seed(program: core.Program, findings: Findings) -> None:
                     ["row i of one seed can be row i-1 of the next"],
                     ["draw once and slice:  tasks |> slice(80%, 90%)"],
                 )
+
+
+def _origins(measured: core.Source, program: core.Program) -> Iterator[tuple[core.Source, core.Source]]:
+    """What an eval's rows come from, with everything that rows to learn from come from."""
+    for _, source in training_sources(program):
+        for strand in strands(source):
+            yield from ((held.origin, strand.origin) for held in strands(measured))
 
 
 def _without_seed(source: core.Source) -> str:

@@ -39,6 +39,22 @@ TOKEN_COLUMNS = {"logprobs": "response"}
 TEXT_COLUMNS = ("response", "chosen", "rejected")
 LINEAR = ("add", "sub", "neg", "mean", "sum", "stop")
 KNOWN = (*POINTWISE, *REDUCTIONS, *FORWARDS, *ESTIMATORS)
+SYNONYMS = {
+    "log_prob": "logp",
+    "log_probs": "logp",
+    "logprob": "logp",
+    "log_softmax": "logp_all",
+    "clip": "clamp",
+    "detach": "stop",
+    "no_grad": "stop",
+    "stop_gradient": "stop",
+    "minimum": "min",
+    "maximum": "max",
+    "average": "mean",
+    "logsigmoid": "log_sigmoid",
+    "kl": "k3",
+}
+"""What other libraries call the functions of a loss."""
 
 
 @dataclass(eq=False)
@@ -208,7 +224,7 @@ class _Reader:
             return self._forward(call, name)
         if name in ESTIMATORS:
             return self._estimator(call, name)
-        guess = closest(name, KNOWN)
+        guess = closest(name, KNOWN) or SYNONYMS.get(name)
         raise Problem(
             "N101",
             f"no function of a loss is called `{name}`",
@@ -331,7 +347,7 @@ class _Reader:
                 "a model of the signature is needed here",
                 expr.span,
                 "not one of them",
-                (f"they are {', '.join(self.bindings.models)}",),
+                (f"its models are {', '.join(f'`{name}`' for name in self.bindings.models)}",),
             )
         role = self.bindings.models[name]
         if role is None:

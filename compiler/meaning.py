@@ -84,7 +84,10 @@ class Meanings:
 
     def _node(self, thing: core.Source | core.Model | core.Tokenizer, whose: str) -> Node:
         if isinstance(thing, core.Model) and thing.kind == "train":
-            return self.train(self.stages[id(thing)])
+            stage = self.stages.get(id(thing))
+            if stage is None:  # while a program is checked, stages are told apart by their names
+                return Node("train", SEMANTICS["train"], {"stage": thing.name}, {"init": self.of(thing.inputs["init"])})
+            return self.train(stage)
         name = "" if isinstance(thing, core.Tokenizer) else thing.name
         inputs = {role: self.of(value, name or whose) for role, value in thing.inputs.items()}
         settings = dict(thing.settings)
