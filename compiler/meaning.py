@@ -30,7 +30,6 @@ SEMANTICS = {
     "local_model": 1,
     "hub_model": 1,
     "tokenizer_of": 1,
-    "files": 1,
     "sample": 1,
     "score": 1,
     "train": 1,
@@ -242,9 +241,18 @@ def same_tokenizer(first: core.Tokenizer | None, second: core.Tokenizer | None) 
     """Whether two tokenizers are one; None as long as either is not known."""
     if first is None or second is None:
         return None
+    first, second = _found(first), _found(second)
     if first is second:
         return True
-    if "tokenizer_of" in (first.kind, second.kind) and first.kind != second.kind:
+    if first.kind != second.kind and {"tokenizer_of", "files"} & {first.kind, second.kind}:
         return None
+    if first.kind == "files":
+        return bool(first.settings["digest"] == second.settings["digest"])
     meanings = Meanings(0)
     return meanings.of(first) == meanings.of(second)
+
+
+def _found(tokenizer: core.Tokenizer) -> core.Tokenizer:
+    """The tokenizer itself, where one is taken from a model whose files have been looked at."""
+    model = tokenizer.inputs.get("model")
+    return model.type.tokenizer or tokenizer if isinstance(model, core.Model) else tokenizer

@@ -189,7 +189,12 @@ class Models:
             model = self.model(bound.given["model"], scope)
             if model is None:
                 return None
-            return model.type.tokenizer or core.Tokenizer("tokenizer_of", {}, {"model": model}, expr.span)
+            known = model.type.tokenizer
+            return (
+                known
+                if known and known.kind != "files"
+                else core.Tokenizer("tokenizer_of", {}, {"model": model}, expr.span)
+            )
         rows = self.flows.source(bound.given["source"], scope)
         return core.Tokenizer(name, settings, {"rows": rows}, expr.span) if rows else None
 
