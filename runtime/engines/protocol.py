@@ -40,7 +40,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Additive fingerprint of a group of tensors, in float64: sum and sum of squares, cast to the engine's dtype first."""
+    """Additive fingerprint of a group of tensors, in float64, of values cast to the engine's dtype."""
 
     total: float
     squares: float
@@ -58,7 +58,7 @@ class Engine(Protocol):
         """For each request one completion per seed, in order. Equal seeds and weights give equal completions."""
 
     def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-        """Teacher-forced log-probabilities, at temperature 1, of each response token; of pairs (prompt, response) of ids."""
+        """Log-probability, at temperature 1, of each response token of pairs (prompt, response) of token ids."""
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]], version: int) -> None:
         """Takes the full state of the policy, tied tensors under each of their names."""

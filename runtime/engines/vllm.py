@@ -9,15 +9,18 @@ is exact.
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ptc.runtime.artifacts import InvariantBroken, ResourceMissing
+from ptc.runtime.artifacts import InputWrong, InvariantBroken, ResourceMissing
 from ptc.runtime.engines.protocol import Completion, Fingerprint, Request, Sampling
 from ptc.runtime.fingerprints import combined, fingerprint
 from ptc.runtime.render import refuse_overlong
@@ -50,7 +53,7 @@ class VllmEngine:
     def __init__(
         self, folder: Path, dtype: torch.dtype, end_tokens: Iterable[int], *, device: str = "cpu", version: int = 0
     ) -> None:
-        """Raises `ResourceMissing` if vLLM is not installed."""
+        """Raises `ResourceMissing` if vLLM is not installed, `InputWrong` if its kernels do not fit the model."""
         self._version = version
         self._end_tokens = sorted(end_tokens)
         self._llm = _start(folder, dtype, device)
@@ -71,11 +74,12 @@ class VllmEngine:
         return [[_completion(next(outputs), sampling) for _ in one.seeds] for one in requests]
 
     def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-        """See `Engine.logprobs`. Needs room for one more token behind each sequence."""
+        """See `Engine.logprobs`. Raises `InputWrong` without room for one more token behind the longest sequence."""
         from vllm import SamplingParams
 
         settings = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False)
         whole = [[*prompt, *response] for prompt, response in sequences]
+        refuse_overlong(self._context, max(map(len, whole), default=0), 1)
         outputs = self._run(whole, [settings] * len(whole))
         return [
             [output.prompt_logprobs[index][tokens[index]].logprob for index in range(len(prompt), len(tokens))]
@@ -132,18 +136,14 @@ def _start(folder: Path, dtype: torch.dtype, device: str) -> LLM:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     from transformers import AutoConfig
-    from vllm import LLM
 
-    context = min(AutoConfig.from_pretrained(folder).max_position_embeddings, _LONGEST)
-    placement: dict[str, Any] = {"gpu_memory_utilization": _GPU_SHARE}
-    if device == "cpu":
-        # A prompt in chunks makes vLLM rewind the request's own generator, which generators of the CPU cannot do.
-        placement = {
-            "enforce_eager": True,
-            "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(_PREFILL, context),
-        }
-    with torch.random.fork_rng():  # vLLM seeds the process's generators
+    config = AutoConfig.from_pretrained(folder)
+    context = min(config.max_position_embeddings, _LONGEST)
+    with _quietly(), torch.random.fork_rng():  # vLLM seeds the process's generators
+        from vllm import LLM
+
+        if device == "cpu":
+            _refuse_head_size(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         return LLM(
             model=str(folder),
             dtype=str(dtype).removeprefix("torch."),
@@ -154,8 +154,44 @@ def _start(folder: Path, dtype: torch.dtype, device: str) -> LLM:
             skip_tokenizer_init=True,
             use_tqdm_on_load=False,
             disable_log_stats=True,
-            **placement,
+            **_placement(device, context),
         )
+
+
+def _placement(device: str, context: int) -> dict[str, Any]:
+    if device != "cpu":
+        return {"gpu_memory_utilization": _GPU_SHARE}
+    # A prompt in chunks makes vLLM rewind the request's own generator, which generators of the CPU cannot do.
+    return {
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(_PREFILL, context),
+    }
+
+
+def _refuse_head_size(size: int) -> None:
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    sizes: list[int] = CPUAttentionBackend.get_supported_head_sizes()
+    if size not in sizes:
+        raise InputWrong(
+            f"the model's attention heads have {size} values; vLLM on the CPU needs one of "
+            f'{", ".join(map(str, sizes))}: change head_dim, or use engine = "transformers"'
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what vLLM's import says about packages that a CPU does not need."""
+    triton = logging.getLogger("torch._library.triton")
+    level = triton.level
+    triton.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        triton.setLevel(level)
 
 
 def _completion(output: RequestOutput, sampling: Sampling) -> Completion:

