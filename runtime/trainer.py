@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 
 from ptc.compiler.graph import Json
 from ptc.runtime import checkpoint
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from ptc.runtime.profile import Profile
 
 MICRO_BATCH_TOKENS = 1 << 14
-"""Padded tokens in one forward pass, unless the profile says how many samples."""
+"""Padded tokens in one forward pass, unless the profile says how many samples, …"""
+MICRO_BATCH_LOGITS = 1 << 27
+"""… and at most this many logits: half a gigabyte in float32."""
 CHECKPOINTS = 10
 """Checkpoints in a stage, unless the profile says after how many steps."""
 
@@ -111,6 +114,7 @@ class Placement:
 def accelerator(placement: Placement) -> Accelerator:
     """Accelerate's view of this process. Raises `ResourceMissing` if as many processes as asked for do not run."""
     mixed = {"float32": "no", "bfloat16": "bf16"}[placement.precision]
+    AcceleratorState._reset_state()  # it is one per process, and a stage of another precision may have set it
     found = Accelerator(cpu=placement.cpu, mixed_precision=mixed)
     if found.num_processes != placement.processes:
         raise ResourceMissing(
@@ -159,6 +163,8 @@ class Trainer:
         self._environment = environment_here(
             self._accelerator.device, self._accelerator.num_processes, placement.precision, placement.micro_batch
         )
+        widest = max(models[name].config.vocab_size for name in self._models)
+        self._micro_batch_tokens = min(MICRO_BATCH_TOKENS, MICRO_BATCH_LOGITS // widest)
         self._counters = Counters(step=0, tokens=0)
         self._sealed: int | None = None
 
@@ -240,7 +246,7 @@ class Trainer:
         start = 0
         for stop, length in enumerate(batch.widths, start=1):
             count = stop - start
-            if count > 1 and (count > size if size else count * length > MICRO_BATCH_TOKENS):
+            if count > 1 and (count > size if size else count * length > self._micro_batch_tokens):
                 yield start, stop - 1
                 start = stop - 1
         yield start, batch.samples

@@ -97,10 +97,12 @@ def test_grpo(policy: Qwen3ForCausalLM, reference: Qwen3ForCausalLM, kl: float, 
     groups = rollouts(4, sizes=(4, 4, 4), shortest=1)
     loss, gradient = evaluate(expressions.grpo(kl=kl), collate(groups), policy, reference)
     settings = {"num_generations": 4, "per_device_train_batch_size": 12, "epsilon_high": 0.28, "loss_type": "grpo"}
+    policy.save_pretrained(tmp_path / "entry")
+    policy.config._name_or_path = str(tmp_path / "entry")  # TRL loads its reference from there
     trainer = GRPOTrainer(
         policy,
         reward_funcs=lambda completions, **_: [0.0 for _ in completions],
-        args=arguments(GRPOConfig, tmp_path, beta=kl, **settings),
+        args=arguments(GRPOConfig, tmp_path, beta=kl, use_bias_correction_kl=False, **settings),
         train_dataset=Dataset.from_dict({"prompt": ["w2"] * 4}),
         processing_class=tokenizer(),
     )

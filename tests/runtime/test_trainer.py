@@ -124,6 +124,16 @@ def test_metrics_have_trl_s_names(tmp_path: Path) -> None:
     assert [progress.done for progress in stage.progress] == [1, 2, 3, 4, 5, 6]
 
 
+def test_mixed_precision_keeps_weights_in_float32(tmp_path: Path) -> None:
+    full = Stage.at(tmp_path / "full")
+    mixed = Stage.at(tmp_path / "mixed")
+    run(settings(expressions.sft(), budget=5), full)
+    weights = run(settings(expressions.sft(), budget=5), mixed, precision="bfloat16")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+    assert mixed.metric("loss") == pytest.approx(full.metric("loss"), rel=0.05)
+    assert mixed.metric("loss") != full.metric("loss")
+
+
 def test_terms_of_several_sources_add_up(tmp_path: Path) -> None:
     document = settings(expressions.sft(), budget=1)
     document["terms"].append({"weight": 0.5, "source": "s1", "loss": expressions.grpo()})
