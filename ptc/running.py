@@ -136,7 +136,7 @@ def run(request: Request, wait: bool) -> int:
         prepared = prepare(request)
         _check_packages(prepared.profile)
         _quiet_libraries()
-        store = Store(prepared.profile.store)
+        store = _open_store(prepared.profile.store)
         console = Console(highlight=False)
         if not console.is_terminal:
             console.width = 120
@@ -154,13 +154,18 @@ def run(request: Request, wait: bool) -> int:
         return 2
     except tuple(EXIT_CODES) as error:
         return ended(error)
-    except OSError as error:
-        return ended(ResourceMissing(f"the store {prepared.profile.store} cannot be used: {error.strerror}"))
     command = shlex.join(["ptc", *_command(request)])
     ending.show(console, prepared.graph, store, outcome, command)
     if outcome.message:
         print(f"ptc: {outcome.message}", file=sys.stderr)
     return outcome.exit_code
+
+
+def _open_store(path: Path) -> Store:
+    try:
+        return Store(path)
+    except OSError as error:
+        raise ResourceMissing(f"the store {path} cannot be used: {error.strerror}; name another with --store") from None
 
 
 def _check_packages(profile: Profile) -> None:

@@ -170,6 +170,22 @@ def test_run_reads_rows_without_torch(program: str, capsys: pytest.CaptureFixtur
     assert {node["label"]: node["action"] for node in document["nodes"]}["demos"] == "reuse"
 
 
+def test_a_wrong_program_does_not_run(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (empty_folder / "wrong.pt").write_text(PROGRAM.replace("batch = 8 samples", "batch = 8"))
+    for command in ("run", "plan", "graph"):
+        assert main([command, "wrong.pt"]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "error[U" in captured.err
+    assert not Path(".ptc").exists()
+
+
+def test_a_store_that_cannot_be(program: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (empty_folder / "file").write_text("")
+    assert main(["run", program, "--store", "file/store"]) == 6
+    assert "the store file/store cannot be used" in capsys.readouterr().err
+
+
 def test_gpus_that_are_not_there(
     program: str, empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
