@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from ptc.lang.source import Source, Span
 
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class Comments:
     """The comments of one text. Each can be taken once; what nobody has taken is left to the statement around it."""
 
-    def __init__(self, source: Source, spans: Iterable[Span]) -> None:
+    def __init__(self, source: Source, spans: Sequence[Span]) -> None:
         self._source = source
+        self._spans = spans
+        self._starts = [span.start for span in spans]
+        self._waiting = set(self._starts)
         self._before: dict[int, list[Span]] = {}
+        """Comments on lines of their own, by where the token after them begins."""
         self._behind: dict[int, Span] = {}
-        text = source.text
+        """Comments behind something, by line."""
+        following: dict[int, int] = {}
+        for span in reversed(spans):
+            blank = _BLANK.match(source.text, span.end)
+            assert blank is not None
+            following[span.start] = following.get(blank.end(), blank.end())
         for span in spans:
             line, column = source.position(span.start)
-            if source.line(line)[: column - 1].strip():
+            if source.text[span.start - column + 1 : span.start].strip():
                 self._behind[line] = span
             else:
-                blank = _BLANK.match(text, span.end)
-                assert blank is not None
-                self._before.setdefault(blank.end(), []).append(span)
+                self._before.setdefault(following[span.start], []).append(span)
 
-    def _text(self, span: Span) -> str:
+    def _taken(self, span: Span) -> str:
+        self._waiting.discard(span.start)
         return self._source.text[span.start : span.end].rstrip()
 
     def _after_blank_line(self, offset: int) -> bool:
@@ -39,7 +48,7 @@ class Comments:
 
     def before(self, offset: int) -> tuple[str, ...]:
         """The lines of comment that end where the token at `offset` begins."""
-        return tuple(self._text(span) for span in self._before.pop(offset, ()))
+        return tuple(self._taken(span) for span in self._before.pop(offset, ()))
 
     def before_statement(self, offset: int) -> tuple[str, ...]:
         """The same, with an empty string for every run of blank lines."""
@@ -48,7 +57,7 @@ class Comments:
             if self._after_blank_line(span.start):
                 lines.append("")
             if span.end > span.start:
-                lines.append(self._text(span))
+                lines.append(self._taken(span))
         return tuple(lines)
 
     def closing(self, offset: int) -> tuple[str, ...]:
@@ -60,19 +69,11 @@ class Comments:
         """The comment that ends the line on which `offset` stands, if it stands behind it."""
         line, _ = self._source.position(max(offset - 1, 0))
         span = self._behind.get(line)
-        if span is None or span.start < offset:
+        if span is None or span.start < offset or span.start not in self._waiting:
             return None
-        del self._behind[line]
-        return self._text(span)
+        return self._taken(span)
 
     def within(self, start: int, end: int) -> tuple[str, ...]:
         """What is left between two offsets, in order."""
-        inside = [span for spans in self._before.values() for span in spans if start <= span.start < end]
-        inside += [span for span in self._behind.values() if start <= span.start < end]
-        if not inside:
-            return ()
-        self._before = {
-            key: [span for span in spans if not start <= span.start < end] for key, spans in self._before.items()
-        }
-        self._behind = {key: span for key, span in self._behind.items() if not start <= span.start < end}
-        return tuple(self._text(span) for span in sorted(inside, key=lambda span: span.start))
+        inside = self._spans[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
+        return tuple(self._taken(span) for span in inside if span.start in self._waiting)

@@ -43,14 +43,15 @@ def build(strict: bool = False, cache_file: str | None = None) -> Lark:
 
 
 def _cache_file(text: str) -> str | None:
-    """Where the tables are kept, or None where nothing can be kept."""
+    """Where the tables are kept; None where nothing can be kept, or where others could exchange what is."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = Path(home) / "ptc"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return None
-    if not os.access(folder, os.W_OK):
+    about = folder.stat()
+    if about.st_uid != os.getuid() or about.st_mode & 0o022 or not os.access(folder, os.W_OK):
         return None
     return str(folder / f"grammar-{hashlib.sha256(text.encode()).hexdigest()[:16]}.lark")
 

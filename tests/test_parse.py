@@ -135,7 +135,8 @@ def test_strings() -> None:
 
 def test_comments_hang_on_what_they_belong_to() -> None:
     program = _program(
-        "# one\n\n# two\nsource a = b  # three\n  # four\n  |> f(c,  # five\n    # six\n    d\n    # seven\n  )  # eight\n# nine\n"
+        "# one\n\n# two\nsource a = b  # three\n  # four\n  |> f(c,  # five\n    # six\n"
+        "    d\n    # seven\n  )  # eight\n# nine\n"
     )
     (define,) = program.statements
     assert isinstance(define, ast.Define) and isinstance(define.value, ast.Pipe)

@@ -1,4 +1,4 @@
-"""The laws of the formatter, on trees made by hypothesis: parse(format(p)) is p, and formatting twice changes nothing."""
+"""The laws of the formatter, on trees that hypothesis makes: parse(format(p)) is p, and format is idempotent."""
 
 from __future__ import annotations
 
