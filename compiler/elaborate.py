@@ -227,8 +227,8 @@ class Elaborator:
             if isinstance(value, Unknown):
                 self.findings.add(
                     "T105",
-                    f"--set {name}={self.settings[name]}: `{name}` is a {statement.type.name}",
-                    [at(statement.type.span, f"a {statement.type.name}")],
+                    f"--set {name}={self.settings[name]}: `{name}` is of type {statement.type.name}",
+                    [at(statement.type.span, f"{statement.type.name}")],
                 )
         elif statement.default is not None:
             value = read(Parameter(name, kind, ...), statement.default, self.scope)

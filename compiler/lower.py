@@ -15,6 +15,8 @@ from ptc.compiler.meaning import SEMANTICS, Meanings, chain, flow, seed_of
 
 GATE_PROMPTS = 64
 WATCH_PROMPTS = 128
+OBSERVERS = ("pass_rate", "bits_per_character", "claim", "gate")
+SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 TOLERANCE = 0.1
 """Share of what was reached before that a reshaping or a consolidation may lose (engineering default)."""
 
@@ -60,7 +62,11 @@ class _Lowering:
 
     def gate(self, stage: core.Stage, gate: core.Gate) -> str:
         """A gate's node: a source is drawn once with the entry weights, an eval is measured at entry or exit."""
-        settings = {"when": gate.when, "measure": gate.measure, "op": gate.op, "limit": gate.limit, "text": gate.text}
+        what = gate.subject.kind if isinstance(gate.subject, core.Eval) else gate.measure
+        text = (
+            f"{gate.when} {what} {SIGNS[gate.op]} {gate.limit:g}"  # without the user's names: it is part of the meaning
+        )
+        settings = {"when": gate.when, "measure": gate.measure, "op": gate.op, "limit": gate.limit, "text": text}
         if isinstance(gate.subject, core.Eval):
             model = stage.learner.init if gate.when == "require" else stage.model
             inputs = {"counts": self.measured(gate.subject, model, stage, "gate")}
@@ -160,8 +166,23 @@ def _needed(program: core.Program) -> list[core.Stage]:
     return [stage for stage in program.stages if id(stage) in wanted]
 
 
+def _upstream(lowering: _Lowering, gates: list[str]) -> set[str]:
+    """Everything that these gates are measured on."""
+    found: set[str] = set()
+    waiting = list(gates)
+    while waiting:
+        meaning = waiting.pop()
+        if meaning not in found:
+            found.add(meaning)
+            waiting.extend(lowering.meanings.nodes[meaning].inputs.values())
+    return found
+
+
 def _ordered(lowering: _Lowering) -> dict[str, Node]:
     """All nodes with what they wait for, every node behind its inputs and its gates."""
+    measuring = _upstream(
+        lowering, [gate for key, gates in lowering.gates.items() for gate in gates if key.endswith(" exit")]
+    )
     nodes = {
         meaning: replace(
             node,
@@ -169,7 +190,7 @@ def _ordered(lowering: _Lowering) -> dict[str, Node]:
                 gate
                 for key in (meaning, *(f"{source} exit" for source in node.inputs.values()))
                 for gate in lowering.gates.get(key, [])
-                if node.kind not in ("pass_rate", "bits_per_character", "claim", "gate") or key == meaning
+                if key == meaning or (node.kind not in OBSERVERS and meaning not in measuring)
             ),
             watches=lowering.watches.get(meaning, ()),
         )

@@ -35,9 +35,10 @@ def gate(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
     settings = node.settings
     measured, over = _measure(settings["measure"], inputs)
     interval = f"{_number(measured.value)} [{_number(measured.low)}, {_number(measured.high)}] over {over} prompts"
-    context.log({"gate": settings["text"], "value": measured.value, "low": measured.low, "high": measured.high})
+    written = node.label or settings["text"]
+    context.log({"gate": written, "value": measured.value, "low": measured.low, "high": measured.high})
     if not COMPARISONS[settings["op"]](measured.value, settings["limit"]):
-        raise InvariantBroken(f"{settings['text']}: measured {interval}")
+        raise InvariantBroken(f"{written}: measured {interval}")
     document: dict[str, Json] = {
         "role": settings["when"],
         "verdict": "supported",
