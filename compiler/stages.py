@@ -105,11 +105,8 @@ class Stages:
                         draft.scope.entries.setdefault(name, _poisoned(statement.span))
                 case _:
                     self._misplaced(statement)
-        for statement in minimized[:1]:
-            if not self._trains(draft):
-                draft.sound = False
-                continue
-            self._minimize(draft, statement.loss, 1.0)
+        if minimized and self._trains(draft):
+            self._minimize(draft, minimized[0].loss, 1.0)
         for statement in minimized[1:]:
             self.findings.add(
                 "N102",
