@@ -41,7 +41,7 @@ TEST_SET := $(if $(filter yes,$(GPU)),gpu,$(if $(filter Linux-x86_64,$(shell una
 .NOTPARALLEL:
 
 help:
-	@echo "make demo           train, measure and export examples/sums.pt"
+	@echo "make demo           train, measure and export examples/spelling.pt"
 	@echo "make demo-evidence  the same for seeds 0 to 4, with two controls each"
 	@echo "make test           ruff, mypy and all tests"
 	@echo "make lint | unit    ruff and mypy | the fast tests"
@@ -50,7 +50,7 @@ help:
 	@echo "make clean          remove .venv and caches; runs and the store stay"
 
 demo: install
-	$(BIN)/ptc run examples/sums.pt $(ARGS)
+	$(BIN)/ptc run examples/spelling.pt $(ARGS)
 
 demo-evidence: install
 	$(BIN)/python benchmarks/evidence.py $(ARGS)

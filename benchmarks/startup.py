@@ -37,7 +37,7 @@ def imported(command: list[str]) -> set[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("program", nargs="?", default="examples/sums.pt")
+    parser.add_argument("program", nargs="?", default="examples/spelling.pt")
     parser.add_argument("--rounds", type=int, default=10)
     found = parser.parse_args()
     check = [sys.executable, "-m", "ptc", "check", found.program]

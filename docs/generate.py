@@ -9,8 +9,8 @@ from ptc import api, drawing
 from ptc.compiler import names
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = "examples/sums.pt"
-START, END = "<!-- the program: examples/sums.pt -->", "<!-- the end of the program -->"
+EXAMPLE = "examples/spelling.pt"
+START, END = "<!-- the program: examples/spelling.pt -->", "<!-- the end of the program -->"
 
 PLACES: dict[names.Place, str] = {
     "stage": "Settings of a stage",
@@ -71,7 +71,7 @@ def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 DEMO_HEAD = """\
 # The demo, taken apart
 
-`examples/sums.pt` as each phase sees it. This page is generated; `ptc check --types`, `ptc plan --emit graph` and the
+`examples/spelling.pt` as each phase sees it. This page is generated; `ptc check --types`, `ptc plan --emit graph` and the
 files in `stdlib/objectives/` are where its parts are from.
 """
 

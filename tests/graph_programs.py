@@ -16,7 +16,7 @@ from ptc.lang.parse import parse
 from ptc.lang.render import render_all
 from ptc.lang.source import Source
 
-SUMS = (Path(__file__).parent.parent / "examples" / "sums.pt").read_text(encoding="utf-8")
+SPELLING = (Path(__file__).parent.parent / "examples" / "spelling.pt").read_text(encoding="utf-8")
 
 HEAD = """edition 2026
 from std.objectives import sft, grpo, dpo, reverse_kl

@@ -144,7 +144,7 @@ def test_a_misspelt_parameter_is_recognised() -> None:
 
 
 def test_types_of_the_demo() -> None:
-    assert [" ".join(line.split()) for line in api.check_text(EXAMPLES["sums"]).types[3:]] == [
+    assert [" ".join(line.split()) for line in api.check_text(EXAMPLES["spelling"]).types[3:]] == [
         "demos Trajectories{prompt, answer, response} off-policy: external",
         "rollouts Trajectories{prompt, answer, group, response, logprobs, reward} "
         "on-policy: by reasoner.policy, live, lag 0",

@@ -52,7 +52,7 @@ def ptc(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.slow
 def test_torch_is_not_there(ptc: Run) -> None:
-    done = ptc("run", "sums.pt")
+    done = ptc("run", "spelling.pt")
     assert done.returncode == 6
     assert "Traceback" not in done.stderr
     assert "ptc[run]" in done.stderr
@@ -62,14 +62,14 @@ def test_torch_is_not_there(ptc: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("check", "sums.pt"), "sums.pt: ok"),
-        (("check", "sums.pt", "--types"), "on-policy: by reasoner.policy"),
-        (("fmt", "sums.pt"), ""),
+        (("check", "spelling.pt"), "spelling.pt: ok"),
+        (("check", "spelling.pt", "--types"), "on-policy: by reasoner.policy"),
+        (("fmt", "spelling.pt"), ""),
         (("explain", "S101"), "# S101"),
-        (("plan", "sums.pt"), "to run"),
-        (("graph", "sums.pt"), "flowchart TD"),
+        (("plan", "spelling.pt"), "to run"),
+        (("graph", "spelling.pt"), "flowchart TD"),
         (("runs",), "no runs"),
-        (("plan", "sums.pt", "--emit", "core"), "Program"),
+        (("plan", "spelling.pt", "--emit", "core"), "Program"),
     ],
 )
 def test_the_language_half_works(ptc: Run, words: tuple[str, ...], expected: str) -> None:
@@ -80,5 +80,5 @@ def test_the_language_half_works(ptc: Run, words: tuple[str, ...], expected: str
 
 @pytest.mark.slow
 def test_json(ptc: Run) -> None:
-    assert json.loads(ptc("check", "--json", "sums.pt").stdout)["files"][0]["ok"]
-    assert json.loads(ptc("plan", "--json", "sums.pt").stdout)["nodes"]
+    assert json.loads(ptc("check", "--json", "spelling.pt").stdout)["files"][0]["ok"]
+    assert json.loads(ptc("plan", "--json", "spelling.pt").stdout)["nodes"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from graph_programs import (
     HEAD,
-    SUMS,
+    SPELLING,
     WARM,
     declared,
     graph,
@@ -32,23 +32,23 @@ from ptc.lang.source import Source
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("rewrite", [renamed, respaced, reordered])
 def test_rewrites_change_no_node(rewrite: Callable[[str, random.Random], str], seed: int) -> None:
-    text = rewrite(SUMS, random.Random(seed))
-    assert text != SUMS
-    assert meanings(text) == meanings(SUMS)
+    text = rewrite(SPELLING, random.Random(seed))
+    assert text != SPELLING
+    assert meanings(text) == meanings(SPELLING)
 
 
 def test_all_rewrites_together() -> None:
     rng = random.Random(7)
-    text = respaced(reordered(renamed(SUMS, rng), rng), rng)
-    assert not re.search(rf"\b({'|'.join(set(declared(SUMS)))})\b", re.sub(r'#[^\n]*|"[^"\n]*"|tokenizer', "", text))
-    assert meanings(text) == meanings(SUMS)
+    text = respaced(reordered(renamed(SPELLING, rng), rng), rng)
+    assert not re.search(rf"\b({'|'.join(set(declared(SPELLING)))})\b", re.sub(r'#[^\n]*|"[^"\n]*"|tokenizer', "", text))
+    assert meanings(text) == meanings(SPELLING)
 
 
 def test_formatting_changes_no_node() -> None:
     from ptc.lang.format import format as lay_out
     from ptc.lang.parse import parse
 
-    assert meanings(lay_out(parse(Source("program.pt", SUMS))[0])) == meanings(SUMS)
+    assert meanings(lay_out(parse(Source("program.pt", SPELLING))[0])) == meanings(SPELLING)
 
 
 @pytest.mark.parametrize(
@@ -60,33 +60,33 @@ def test_formatting_changes_no_node() -> None:
     ],
 )
 def test_what_is_unused_adds_nothing(unused: str) -> None:
-    assert meanings(SUMS + unused) == meanings(SUMS)
+    assert meanings(SPELLING + unused) == meanings(SPELLING)
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("  watch skill every 20 steps\n", ""),
-        ("  watch skill every 20 steps\n", "  watch skill every 7 steps\n"),
+        ("  watch skill every 50 steps\n", ""),
+        ("  watch skill every 50 steps\n", "  watch skill every 7 steps\n"),
         ("  require informative_rate(rollouts) >= 10%\n", ""),
         ("  minimize grpo", "  ensure skill >= 1%\n  minimize grpo"),
         (" reshapes skill", ""),
         (" expands skill", ""),
         ("report skill\n", ""),
         ("report skill\n", "eval other = pass_rate(held_out, exact, n = 2, max_tokens = 4)\nreport skill, other\n"),
-        ('export small to "out/sums-small"', 'export small to "elsewhere"'),
+        ('export small to "out/spelling-small"', 'export small to "elsewhere"'),
     ],
 )
 def test_observers_change_no_stage(before: str, after: str) -> None:
-    assert before in SUMS
-    changed = SUMS.replace(before, after)
+    assert before in SPELLING
+    changed = SPELLING.replace(before, after)
     assert {node.meaning for node in of_kind(graph(changed), "train")} == {
-        node.meaning for node in of_kind(graph(SUMS), "train")
+        node.meaning for node in of_kind(graph(SPELLING), "train")
     }
 
 
 def test_the_students_budget_changes_the_student_alone() -> None:
-    before, after = graph(SUMS), graph(SUMS.replace("budget    = 200 steps", "budget    = 100 steps"))
+    before, after = graph(SPELLING), graph(SPELLING.replace("budget    = 150 steps", "budget    = 100 steps"))
     student = named(before, "small")
     downstream = {student.meaning}
     for meaning, node in before.nodes.items():  # every node stands behind its inputs
@@ -97,15 +97,15 @@ def test_the_students_budget_changes_the_student_alone() -> None:
 
 
 def test_a_setting_changes_what_comes_after_it_alone() -> None:
-    before, after = graph(SUMS), graph(SUMS.replace("clip_high = 0.28", "clip_high = 0.3"))
+    before, after = graph(SPELLING), graph(SPELLING.replace("clip_high = 0.28", "clip_high = 0.3"))
     assert named(before, "cold_start").meaning == named(after, "cold_start").meaning
     for name in ("reasoner", "primed", "small"):
         assert named(before, name).meaning != named(after, name).meaning
 
 
 def test_the_seed_of_the_program_reaches_every_draw() -> None:
-    program = api.check_text(SUMS, settings={"seed": "3"})
-    before, after = graph(SUMS), api.compiled(program)
+    program = api.check_text(SPELLING, settings={"seed": "3"})
+    before, after = graph(SPELLING), api.compiled(program)
     for kind in ("new_model", "sample", "train", "pass_rate"):
         assert not {n.meaning for n in of_kind(before, kind)} & {n.meaning for n in of_kind(after, kind)}
     for kind in ("gym", "prompts", "slice", "characters"):
@@ -125,7 +125,7 @@ def test_names_of_objectives_mean_nothing() -> None:
         return text
 
     library = {path: Source(text.path, other(text.text)) for path, text in api.catalogue().library.items()}
-    assert set(graph(other(SUMS), library).nodes) == meanings(SUMS)
+    assert set(graph(other(SPELLING), library).nodes) == meanings(SPELLING)
 
 
 def test_an_objective_in_the_program_is_as_good_as_the_librarys() -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from graph_programs import HEAD, SUMS, WARM, graph, of_kind, stage
+from graph_programs import HEAD, SPELLING, WARM, graph, of_kind, stage
 
 from ptc.compiler.graph import Graph
 from ptc.compiler.meaning import SEMANTICS
@@ -14,7 +14,7 @@ from ptc.compiler.meaning import SEMANTICS
 TABLE = Path(__file__).parent.parent.parent / "docs" / "graph.md"
 
 PROGRAMS = {
-    "the demo": SUMS,
+    "the demo": SPELLING,
     "files": HEAD
     + 'source pairs = parquet("pairs.parquet") |> take(10)\n'
     + 'source more = hf.dataset("org/pairs") |> prompts(.question, chosen = .good, rejected = .bad)\n'
