@@ -121,9 +121,7 @@ def tokens_trained(store: Store, outcomes: Sequence[Outcome]) -> dict[str, int]:
 def _seconds(store: Store, outcome: Outcome) -> float:
     """Seconds of work in the nodes of a run, whenever they were computed."""
     wanted = {artifact.digest for artifact in outcome.artifacts.values()}
-    return sum(
-        float(action.provenance.get("seconds", 0)) for _, action in store.actions() if action.artifact in wanted
-    )
+    return sum(float(action.provenance.get("seconds", 0)) for _, action in store.actions() if action.artifact in wanted)
 
 
 def show(rows: Sequence[Measured]) -> None:

@@ -55,7 +55,7 @@ def write_task(folder: Path) -> None:
     pairs = sorted({(generator.randrange(10, 100), generator.randrange(10, 100)) for _ in range(4_000)})
     rows = [{"prompt": f"{left}+{right}=", "answer": str(left + right)} for left, right in pairs]
     (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "spelling.pt").write_text(PROGRAM)
+    (folder / "sums.pt").write_text(PROGRAM)
 
 
 def ours(folder: Path) -> dict[str, float]:
@@ -143,7 +143,7 @@ def ptc() -> None:
     from ptc.runtime import trainer
 
     trainer.monotonic = time.process_time
-    cli.main(["run", "spelling.pt"])
+    cli.main(["run", "sums.pt"])
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from ptc.compiler import checks, core
 from ptc.compiler.catalogue import Catalogue
@@ -54,15 +56,33 @@ def compile_graph(program: core.Program) -> Graph:
 
 def library(catalogue: Catalogue) -> Library:
     """The objectives of the standard library, from the texts that the catalogue holds."""
-    modules: dict[str, dict[str, Objective]] = {}
-    for path, text in catalogue.library.items():
-        tree, found = parse(text)
-        assert not found, f"the library file {path} does not parse"
-        module = modules.setdefault("std.objectives", {})
-        for statement in tree.statements:
-            if isinstance(statement, ast.Objective):
-                module[statement.name.id] = Objective(statement, text)
-    return Library(modules)
+    return Library({"std.objectives": Shelf(tuple(catalogue.library.values()))})
+
+
+class Shelf(Mapping[str, Objective]):
+    """Objectives by name; a text is parsed when one of its objectives is first asked for."""
+
+    def __init__(self, texts: tuple[Source, ...]) -> None:
+        self._texts = {name: text for text in texts for name in HEAD.findall(text.text)}
+
+    def __getitem__(self, name: str) -> Objective:
+        return _objectives(self._texts[name])[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+HEAD = re.compile(r"^objective\s+(\w+)", re.MULTILINE)
+
+
+@cache
+def _objectives(text: Source) -> Mapping[str, Objective]:
+    tree, found = parse(text)
+    assert not found, f"the library file {text.path} does not parse"
+    return {node.name.id: Objective(node, text) for node in tree.statements if isinstance(node, ast.Objective)}
 
 
 def _in_order(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
