@@ -51,3 +51,9 @@ class Catalogue:
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     files: Mapping[str, Rows] = field(default_factory=dict)
     models: Mapping[str, Checkpoint] = field(default_factory=dict)
+    fetched: bool = False
+    """Whether the hub was asked for what it is about: then there is no point in telling the user to."""
+    hub_datasets: Mapping[str, Rows] = field(default_factory=dict)
+    """By ``org/set:config@revision``, the last two only where they are given."""
+    hub_models: Mapping[str, Checkpoint] = field(default_factory=dict)
+    """By ``org/model@revision``, the last only where it is given."""

@@ -174,8 +174,13 @@ class Flows:
         return core.Source("file", document, {}, _outside(set(rows.columns), open=False), call.span)
 
     def _hub_dataset(self, call: ast.Call, settings: dict[str, Json]) -> core.Source:
+        config, revision = settings["config"], settings["revision"]
+        name = settings["name"] + (f":{config}" if config else "") + (f"@{revision}" if revision else "")
+        rows = self.catalogue.hub_datasets.get(name)
+        if rows is not None:
+            return core.Source("hub_dataset", settings, {}, _outside(set(rows.columns), open=False), call.span)
         title = f'"{settings["name"]}" has not been fetched: its columns are unknown'
-        self._not_there(title, call, "ptc check --data")
+        self._not_there(title, call, *(() if self.catalogue.fetched else ("ptc check --data",)))
         return core.Source("hub_dataset", settings, {}, core.Trajectories((), core.External(), open=True), call.span)
 
     def _not_there(self, title: str, call: ast.Call, *helps: str) -> None:

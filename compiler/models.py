@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
-from ptc.compiler.catalogue import Catalogue
+from ptc.compiler.catalogue import Catalogue, Checkpoint
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows, constants, dotted
 from ptc.compiler.graph import Json
@@ -152,14 +152,17 @@ class Models:
         if known is None:
             self._not_there(path, "is not here to be read", call)
         document = {"path": path, "sha256": known.sha256 if known else None}
-        tokenizer = known.tokenizer if known else None
-        made = core.Tokenizer("files", {"digest": tokenizer}, {}, call.span) if tokenizer else None
-        kind = core.ModelType(made, known.context if known else None, known.parameters if known else None, ())
-        return core.Model("local_model", document, {}, kind, call.span)
+        return core.Model("local_model", document, {}, _type_of(known, call), call.span)
 
     def _hub(self, call: ast.Call, settings: dict[str, Json]) -> core.Model:
-        self._not_there(settings["name"], "has not been fetched", call, "ptc check --data")
-        return core.Model("hub_model", settings, {}, core.ModelType(None, None, None, ()), call.span)
+        name, revision = settings["name"], settings["revision"]
+        known = self.catalogue.hub_models.get(f"{name}@{revision}" if revision else name)
+        if known is None or known.problem:
+            self._not_there(
+                name, "has not been fetched", call, *(() if self.catalogue.fetched else ("ptc check --data",))
+            )
+            known = None
+        return core.Model("hub_model", settings, {}, _type_of(known, call), call.span)
 
     def _not_there(self, name: str, why: str, call: ast.Call, *helps: str) -> None:
         self.findings.add(
@@ -197,6 +200,14 @@ class Models:
             )
         rows = self.flows.source(bound.given["source"], scope)
         return core.Tokenizer(name, settings, {"rows": rows}, expr.span) if rows else None
+
+
+def _type_of(known: Checkpoint | None, call: ast.Call) -> core.ModelType:
+    """What the header of a checkpoint says of the model; nothing, where it has not been read."""
+    if known is None:
+        return core.ModelType(None, None, None, ())
+    tokenizer = core.Tokenizer("files", {"digest": known.tokenizer}, {}, call.span) if known.tokenizer else None
+    return core.ModelType(tokenizer, known.context, known.parameters, ())
 
 
 def with_default_shape(settings: dict[str, Json]) -> dict[str, Json]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ptc.compiler import types as types_in_words
 from ptc.compiler.catalogue import Catalogue, Verifier
 from ptc.compiler.pipeline import Checked, check
-from ptc.headers import OnDemand, checkpoint, rows
+from ptc.headers import OnDemand, checkpoint, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.reading import read
 from ptc.lang.source import Source
@@ -49,15 +49,27 @@ class Formatted:
 
 
 @cache
-def catalogue() -> Catalogue:
-    """What may be known without running anything: the library, and the headers of files that a program names."""
+def standard() -> Catalogue:
+    """The standard library: its objectives, tasks and verifiers."""
     folder = resources.files("ptc.stdlib").joinpath("objectives")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".pt"))
     library = {
         name: Source(f"std/objectives/{name}", folder.joinpath(name).read_text(encoding="utf-8")) for name in names
     }
     verifiers = {name: Verifier(name, signature.columns, signature.doc) for name, signature in VERIFIERS.items()}
-    return Catalogue(library, task_columns(), verifiers, OnDemand(rows), OnDemand(checkpoint))
+    return Catalogue(library, task_columns(), verifiers)
+
+
+def catalogue(data: bool = False) -> Catalogue:
+    """What may be known without running anything: the library, and headers; with `data` those on the hub too."""
+    return replace(
+        standard(),
+        files=OnDemand(rows),
+        models=OnDemand(checkpoint),
+        fetched=data,
+        hub_datasets=OnDemand(partial(hub_rows, fetch=data)),
+        hub_models=OnDemand(partial(hub_checkpoint, fetch=data)),
+    )
 
 
 def check_text(text: str, path: str = "program.pt", settings: Mapping[str, str] | None = None) -> CheckResult:
@@ -69,12 +81,12 @@ def check_file(path: str | Path, settings: Mapping[str, str] | None = None, data
     """Checks a file, whatever is in it. Never raises for what it holds."""
     found = read(Path(path))
     if isinstance(found, Source):
-        return check_source(found, settings)
+        return check_source(found, settings, data)
     return CheckResult(Source(str(path), ""), (found,))
 
 
-def check_source(source: Source, settings: Mapping[str, str] | None = None) -> CheckResult:
-    checked = check(source, catalogue(), settings)
+def check_source(source: Source, settings: Mapping[str, str] | None = None, data: bool = False) -> CheckResult:
+    checked = check(source, catalogue(data), settings)
     return CheckResult(
         source,
         checked.diagnostics,
@@ -111,4 +123,3 @@ def compiled(result: CheckResult) -> Graph:
 
     assert result.checked is not None and result.checked.sound
     return compile_graph(result.checked.program)
-

@@ -1,6 +1,7 @@
-"""Headers of what a program names by path: the columns of a data file, the shape of a model folder.
+"""Headers of what a program names: the columns of a data file or set, the shape of a model.
 
-Looked at when the checker asks, each once; no row and no weight is read.
+Looked at when the checker asks, each once; no row and no weight is read. What lies on the hub is read from its cache,
+and fetched only for `ptc check --data`.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ LONGEST_LINE = 4 * 2**20
 
 
 class OnDemand(Mapping[str, Header], Generic[Header]):
-    """A mapping from paths to headers that reads a header when it is first asked for."""
+    """A mapping from names to headers that reads a header when it is first asked for."""
 
-    def __init__(self, read: Callable[[Path], Header | None]) -> None:
+    def __init__(self, read: Callable[[str], Header | None]) -> None:
         self._read = read
         self._known: dict[str, Header | None] = {}
 
-    def __getitem__(self, path: str) -> Header:
-        if path not in self._known:
-            self._known[path] = self._read(Path(path))
-        found = self._known[path]
+    def __getitem__(self, name: str) -> Header:
+        if name not in self._known:
+            self._known[name] = self._read(name)
+        found = self._known[name]
         if found is None:
-            raise KeyError(path)
+            raise KeyError(name)
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -40,10 +41,11 @@ class OnDemand(Mapping[str, Header], Generic[Header]):
         return len(self._known)
 
 
-def rows(path: Path) -> Rows | None:
+def rows(name: str) -> Rows | None:
     """The columns of a JSON Lines or Parquet file; None where there is none, or nothing here can read it."""
-    if not os.path.exists(path):  # unlike Path.exists, False for a name that no file can have
+    if not os.path.exists(name):  # unlike Path.exists, False for a name that no file can have
         return None
+    path = Path(name)
     if not path.is_file():
         return Rows((), problem="it is not a file")
     if path.suffix == ".parquet":
@@ -79,10 +81,11 @@ def _parquet(path: Path) -> Rows | None:
         return Rows((), problem=str(error).splitlines()[0].lower())
 
 
-def checkpoint(path: Path) -> Checkpoint | None:
+def checkpoint(name: str) -> Checkpoint | None:
     """What `config.json` and the tokenizer files of a model folder say; None where there is no such folder."""
-    if not os.path.exists(path):  # unlike Path.exists, False for a name that no file can have
+    if not os.path.exists(name):  # unlike Path.exists, False for a name that no file can have
         return None
+    path = Path(name)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -100,3 +103,46 @@ def _tokenizer(path: Path) -> str | None:
         file = path / name
         parts.append(hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest() if any(parts) else None
+
+
+# The hub -------------------------------------------------------------------------------------------------------------
+
+SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+"""What describes a model without its weights."""
+
+
+def hub_checkpoint(name: str, fetch: bool) -> Checkpoint | None:
+    """The same of a model on the hub (``org/model`` or ``org/model@revision``); None where it is not to be had."""
+    try:
+        import huggingface_hub as hub
+    except ImportError:  # the language half works without it: the model is then unknown
+        return None
+    repository, _, revision = name.partition("@")
+    folder: str | None = None
+    for file in SMALL_FILES:
+        try:
+            found = hub.hf_hub_download(repository, file, revision=revision or None, local_files_only=not fetch)
+        except hub.errors.EntryNotFoundError:  # not every model has every file, and the cache not every file
+            continue
+        except (hub.errors.HFValidationError, OSError):  # no such model, network or permission: a run says which
+            return None
+        if file == SMALL_FILES[0]:
+            folder = os.path.dirname(found)
+    return checkpoint(folder) if folder is not None else None
+
+
+def hub_rows(name: str, fetch: bool) -> Rows | None:
+    """The columns of a dataset on the hub (``org/set``, ``org/set:config``, either with ``@revision``)."""
+    if not fetch:  # `datasets` takes seconds to import: only --data waits for it
+        return None
+    try:
+        from datasets import load_dataset_builder
+    except ImportError:
+        return None
+    place, _, revision = name.partition("@")
+    repository, _, config = place.partition(":")
+    try:
+        features = load_dataset_builder(repository, config or None, revision=revision or None).info.features
+    except (OSError, ValueError):  # no such set, network or permission: a run says which
+        return None
+    return Rows(tuple(features)) if features else None

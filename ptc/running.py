@@ -94,9 +94,7 @@ def plan(request: Request, emit: str, as_json: bool) -> int:
             print(_emitted(prepared, emit, as_json))
             return 0
         store = Store(prepared.profile.store, create=False)
-        found = planning.make_plan(
-            prepared.checked.source.path, prepared.graph, store, prepared.profile, Path.cwd()
-        )
+        found = planning.make_plan(prepared.checked.source.path, prepared.graph, store, prepared.profile, Path.cwd())
     except Refused:
         return 2
     except tuple(EXIT_CODES) as error:

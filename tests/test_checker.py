@@ -152,3 +152,32 @@ def test_types_of_the_demo() -> None:
         "off-policy: by reasoner (final weights), kept where reward = 1",
         "attempts Trajectories{prompt, answer, group, response, logprobs} on-policy: by small.student, live, lag 0",
     ]
+
+
+HUB = """edition 2026
+from std.objectives import sft
+
+source demos = jsonl("demos.jsonl") |> prompts(.question, answer = .answer) |> respond(.answer)
+model base = hf.model("org/tiny")
+"""
+
+
+def test_a_hub_model_in_the_cache_is_known_without_asking_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert [found.code for found in api.check_text(HUB).diagnostics] == ["D402", "D402"]
+    model = tmp_path / "models--org--tiny"
+    snapshot = model / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("a" * 40)
+    (snapshot / "config.json").write_text('{"max_position_embeddings": 128}')
+    (snapshot / "tokenizer.json").write_text("{}")
+    result = api.check_text(HUB)
+    assert [found.title for found in result.diagnostics] == [
+        '"demos.jsonl" is not here to be read: its columns are unknown'
+    ]
+    assert result.checked is not None
+    assert result.checked.program.models[0].type.context == 128
