@@ -18,6 +18,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
 from ptc.compiler.models import Models
 from ptc.compiler.objectives import Objectives
+from ptc.compiler.optimizers import Optimizers
 from ptc.compiler.scope import Constant, Entry, Objective, Poison, Scope, Thing
 from ptc.compiler.stages import Stages, renamed
 from ptc.compiler.values import Unknown, Value, constant, read
@@ -66,7 +67,9 @@ class Elaborator:
         self.flows = Flows(catalogue, findings)
         self.models = Models(catalogue, findings, self.flows)
         self.evals = Evals(findings, self.flows)
-        self.stages = Stages(findings, self.flows, self.models, self.evals, Objectives(findings, self.flows))
+        self.stages = Stages(
+            findings, self.flows, self.models, self.evals, Objectives(findings, self.flows), Optimizers(findings)
+        )
         self.drafted = _Drafted()
         self.whole = True
 

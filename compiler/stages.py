@@ -6,34 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ptc.compiler import core
-from ptc.compiler.arguments import Parameter, Signature, bind, listed
+from ptc.compiler.arguments import Parameter, listed
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.flows import Flows, constants, dotted
+from ptc.compiler.flows import Flows
 from ptc.compiler.graph import Json
 from ptc.compiler.models import Models
 from ptc.compiler.names import hint, known_elsewhere
 from ptc.compiler.objectives import Objectives
+from ptc.compiler.optimizers import Optimizers
 from ptc.compiler.scope import Entry, Poison, Scope
 from ptc.compiler.values import Unknown, constant, count, read
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
-
-OPTIMIZERS = {
-    "adamw": Signature(
-        "adamw",
-        (
-            listed("adamw", "lr", "real", least=0),
-            listed("adamw", "betas", "reals"),
-            listed("adamw", "eps", "real", least=0),
-            listed("adamw", "weight_decay", "real", least=0),
-            listed("adamw", "warmup", "warmup"),
-            listed("adamw", "schedule", "text", choices=("linear", "constant", "cosine")),
-            listed("adamw", "clip_norm", "real", least=0, optional=True),
-        ),
-    )
-}
 
 EXAMPLES = {
     "batch": ["batch = 64 samples", "batch = 32 prompts"],
@@ -80,6 +66,7 @@ class Stages:
     models: Models
     evals: Evals
     objectives: Objectives
+    optimizers: Optimizers
 
     def stage(self, declaration: ast.Stage, scope: Scope) -> core.Stage | None:
         """The typed stage; None after a report."""
@@ -233,6 +220,10 @@ class Stages:
             every = read_every
         if watched is None:
             draft.sound = False
+        elif watched.kind != "pass_rate":
+            draft.sound = False
+            title = f"watching `{watched.name}` is not in this version: only a `pass_rate` can be watched"
+            self.findings.add("N110", title, [at(statement.span, "measured at entry and exit alone"), at(watched.span)])
         else:
             draft.watches.append(core.Watch(watched, every.count, statement.span))
 
@@ -314,57 +305,8 @@ class Stages:
                     helps=["optimizer = adamw(lr = 1e-6)"],
                 )
             return None
-        call = setting.value
-        name = dotted(call.callee) if isinstance(call, ast.Call) else ""
-        if not isinstance(call, ast.Call) or name not in OPTIMIZERS:
-            if not isinstance(call, ast.Missing):
-                guess = closest(name, OPTIMIZERS)
-                self.findings.add(
-                    "N101",
-                    f"no optimizer is called `{name}`" if name else "an optimizer is needed here",
-                    [at(call.span, "not an optimizer")],
-                    helps=[f"did you mean `{guess}`?"] if guess else ["optimizer = adamw(lr = 1e-6)"],
-                )
-            return None
-        bound = bind(OPTIMIZERS[name], call.arguments, call.span, self.findings)
-        numbers = Signature(name, tuple(p for p in OPTIMIZERS[name].parameters if p.kind in ("real", "text")))
-        settings = constants(numbers, bound, draft.scope)
-        betas = self._betas(bound.given.get("betas"), draft.scope)
-        warmup = self._warmup(bound.given.get("warmup"), draft)
-        if settings is None or betas is None or warmup is None or not bound.whole:
-            return None
-        return {"name": name, **settings, "betas": betas, "warmup": warmup}
-
-    def _betas(self, expr: ast.Expr | None, scope: Scope) -> list[float] | None:
-        if expr is None:
-            return [0.9, 0.999]
-        values = [constant(item, scope) for item in expr.items] if isinstance(expr, ast.List) else []
-        if len(values) == 2 and all(isinstance(value, int | float) and 0 <= value < 1 for value in values):
-            return [float(value) for value in values if isinstance(value, int | float)]
-        self.findings.add("T105", "`betas` is a pair of numbers", [at(expr.span, "not a pair")], helps=["[0.9, 0.95]"])
-        return None
-
-    def _warmup(self, expr: ast.Expr | None, draft: _Draft) -> float | dict[str, Json] | None:
-        """A share of the steps, or a number of them."""
-        if expr is None:
-            return 0.0
-        if isinstance(expr, ast.Number) and expr.unit == "%":
-            share = read(Parameter("warmup", "share"), expr, draft.scope)
-            return None if isinstance(share, Unknown) else float(str(share))
-        steps = count(expr, draft.scope, ("steps",), "`warmup`", 10)
-        if steps is None:
-            return None
         budget = draft.settings.get("budget")
-        value = budget.value if budget is not None else None
-        if isinstance(value, ast.Number) and value.unit in ("steps", "step") and steps.count >= value.value:
-            self.findings.add(
-                "L505",
-                f"the warm-up of {steps.count} steps is not over before the stage is",
-                [at(expr.span, f"{steps.count} steps"), at(value.span, f"{value.value} steps in all")],
-                helps=["warmup = 3%"],
-            )
-            return None
-        return {"steps": steps.count}
+        return self.optimizers.optimizer(setting.value, budget.value if budget is not None else None, draft.scope)
 
     def _batches(self, draft: _Draft) -> dict[core.Source, core.Count] | None:
         setting = draft.settings.get("batch")

@@ -199,7 +199,7 @@ def test_gpus_that_are_not_there(
 
 def test_a_closed_pipe_is_no_error() -> None:
     code = "import sys; from ptc.cli import main; sys.exit(main(['explain']))"
-    command = f"{sys.executable} -c \"{code}\" | head -1"
+    command = f'{sys.executable} -c "{code}" | head -1'
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""

@@ -40,7 +40,9 @@ def test_rewrites_change_no_node(rewrite: Callable[[str, random.Random], str], s
 def test_all_rewrites_together() -> None:
     rng = random.Random(7)
     text = respaced(reordered(renamed(SPELLING, rng), rng), rng)
-    assert not re.search(rf"\b({'|'.join(set(declared(SPELLING)))})\b", re.sub(r'#[^\n]*|"[^"\n]*"|tokenizer', "", text))
+    assert not re.search(
+        rf"\b({'|'.join(set(declared(SPELLING)))})\b", re.sub(r'#[^\n]*|"[^"\n]*"|tokenizer', "", text)
+    )
     assert meanings(text) == meanings(SPELLING)
 
 

@@ -27,7 +27,7 @@ PROGRAMS = {
     + "source lessons = demos + (problems |> respond(reverse(.answer)))\n"
     + "eval reading = bits_per_character(tasks |> slice(80%, 100%) |> respond(.answer))\n"
     + 'model other = new.model("qwen3", hidden = 32, layers = 1, tokenizer = bpe(lessons, vocabulary = 300))\n'
-    + stage("a", "train policy = other minimize sft(lessons, policy) watch reading every 1 steps")
+    + stage("a", "train policy = other minimize sft(lessons, policy)")
     + "report reading\n",
     "control": HEAD
     + WARM
