@@ -71,8 +71,8 @@ def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 DEMO_HEAD = """\
 # The demo, taken apart
 
-`examples/spelling.pt` as each phase sees it. This page is generated; `ptc check --types`, `ptc plan --emit graph` and the
-files in `stdlib/objectives/` are where its parts are from.
+`examples/spelling.pt` as each phase sees it. This page is generated; `ptc check --types`, `ptc plan --emit graph` and
+the files in `stdlib/objectives/` are where its parts are from.
 """
 
 OBJECTIVES = ("sft", "grpo", "dpo", "reverse_kl")
