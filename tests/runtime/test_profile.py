@@ -24,10 +24,10 @@ def test_without_a_file_it_is_what_the_machine_has() -> None:
 
 
 def test_settings(tmp_path: Path) -> None:
-    text = 'engine = "vllm"\nprecision = "bfloat16"\nthreads = 1\nstore = "/tmp/store"\ndevice = "cpu"\n'
+    text = 'engine = "vllm"\nprecision = "bfloat16"\nthreads = 1\nstore = "/somewhere/store"\ndevice = "cpu"\n'
     profile = load_profile(written(tmp_path, text))
     assert (profile.engine, profile.precision, profile.threads) == ("vllm", "bfloat16", 1)
-    assert profile.store == Path("/tmp/store")
+    assert profile.store == Path("/somewhere/store")
 
 
 @pytest.mark.parametrize(
