@@ -1,4 +1,4 @@
-"""Real text through the whole path: GSM8K's rows, a BPE tokenizer, bits per character, math-verify in its own process."""
+"""Real text through the whole path: GSM8K's rows, a BPE tokenizer, bits per character, math-verify in a process."""
 
 from __future__ import annotations
 
