@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from small_chat import save, small_model
 from training_cases import ADAMW, Stage, settings
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ptc import cli
 from ptc.compiler.graph import Json, Node, Watch
 from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted, InvariantBroken
 from ptc.runtime.engines.transformers import TransformersEngine
@@ -198,3 +200,38 @@ def test_a_forgotten_hand_over_stops_the_stage(world: World, rate: float, monkey
     monkeypatch.setattr(TransformersEngine, "load_weights", only_the_number)
     with pytest.raises(InvariantBroken, match="at policy version 1 the engine does not hold the trainer's"):
         world.train(document, "out", profile=PROFILE.model_copy(update={"engine_copy": True}))
+
+
+PROGRAM = """edition 2026
+from std.objectives import grpo
+from std.verifiers import exact
+source tasks = jsonl("tasks.jsonl") |> prompts(.prompt, answer = .answer)
+model base = new.model("qwen3", hidden = 32, layers = 1, context = 64, tokenizer = characters(tasks))
+stage reasoner {
+  train policy = base
+  source rollouts = tasks |> sample(policy, n = 8, max_tokens = 2) |> score(exact)
+  minimize grpo(rollouts, policy)
+  optimizer = adamw(lr = RATE)
+  batch = 32 prompts
+  budget = 10 steps
+}
+"""
+
+
+@pytest.mark.parametrize("rate", ["3e-4", "1e-6"])
+def test_a_run_with_a_forgotten_hand_over_exits_with_4(
+    rate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def only_the_number(engine: TransformersEngine, values: object, version: int) -> None:
+        engine._version = version
+
+    monkeypatch.chdir(tmp_path)
+    # Any letter is right for some prompt, so that some groups inform the first step.
+    rows = [{"prompt": f"{letter}{digit}", "answer": letter} for letter in "abcd" for digit in range(8)]
+    (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "program.pt").write_text(PROGRAM.replace("RATE", rate))
+    (tmp_path / "copy.toml").write_text("engine_copy = true\nthreads = 1\n")
+    monkeypatch.setattr(TransformersEngine, "load_weights", only_the_number)
+    code = cli.main(["run", "program.pt", "--profile", "copy.toml"])
+    assert code == 4
+    assert "the engine does not hold the trainer's" in capsys.readouterr().err
