@@ -45,6 +45,6 @@ def test_a_deaf_engine_keeps_its_weights_and_claims_the_new_version() -> None:
 
 
 def test_a_batch_takes_milliseconds() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     FakeEngine(100, [3]).generate(REQUESTS, Sampling(max_tokens=4))
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1

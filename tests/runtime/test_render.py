@@ -111,6 +111,6 @@ def test_lengths() -> None:
 def test_thousands_of_rows_take_no_time() -> None:
     tokenizer = small_tokenizer()
     prompts = [f"{row}+{row}=" for row in range(2000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     render_responses(tokenizer, prompts, prompts)
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3
