@@ -19,6 +19,9 @@ from ptc.lang.source import Span
 class External:
     """Written by nobody whose weights this program knows: people, a purchased data set, a generator of tasks."""
 
+    by: str | None = None
+    """The stated author of a purchased data set: ``hf.dataset(…, by = "Qwen/QwQ-32B")``."""
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -55,10 +58,24 @@ class Sampling:
     top_p: float
     top_k: int
     max_tokens: int
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
 
     @property
     def truncated(self) -> bool:
-        return self.top_p < 1 or self.top_k > 0
+        """Whether the distribution that was sampled from is not the model's own at its temperature."""
+        return self.top_p < 1 or self.top_k > 0 or self.min_p > 0 or self.repetition_penalty != 1
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a model was shown while it sampled, beyond the prompt. `kind` is ``hint`` or ``prefix``."""
+
+    kind: str
+    kept: bool
+    """Whether the context that the loss sees holds it too."""
+    span: Span = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,21 +89,44 @@ class Trajectories:
     kept: tuple[str, ...] = ()
     """Filters that the rows have passed, in words."""
     open: bool = False
+    column_types: tuple[tuple[str, str], ...] = ()
+    """Types of columns as far as they are known, by name: ``Text``, ``Real``, ``Bool``, ``Messages``, ``List``."""
+    guidance: tuple[Guidance, ...] = ()
+    replayed: bool = False
+    """Whether rows may have been learned from before."""
+    scorers: tuple[Scorer, ...] = ()
+    """What wrote `.reward`: the summands of the last `score`."""
 
     def has(self, column: str) -> bool:
         return self.open or column in self.columns
 
+    def type_of(self, column: str) -> str | None:
+        """The type of a column; None where it is not known."""
+        return dict(self.column_types).get(column)
+
 
 @dataclass(frozen=True)
 class ModelType:
-    """What is known of a model without its weights."""
+    """What is known of a model without its weights. None: not known before the model has been fetched."""
 
     tokenizer: Tokenizer | None
-    """None: not known before the model has been fetched."""
     context: int | None
     parameters: int | None
     ancestry: tuple[Model, ...]
     """The models whose weights it started from, the nearest first."""
+    template: str | None = None
+    """Digest of the chat template."""
+    end_of_sequence: tuple[str, ...] | None = None
+    """The tokens that end a completion."""
+    head: str = "language"
+    """``language``, ``value`` (one number per token) or ``reward`` (one number per text)."""
+    adapter: tuple[tuple[str, Json], ...] | None = None
+    """The settings of the adapter that is trained instead of the weights; None for full weights."""
+    architecture: str | None = None
+    vocabulary: int | None = None
+    dropout: float | None = None
+    aligned: bool = False
+    """Whether the program says of the root model that it has been aligned for safety."""
 
 
 # Nodes ----------------------------------------------------------------------------------------------------------------
@@ -110,6 +150,8 @@ class Source:
     type: Trajectories
     span: Span
     name: str = ""
+    places: Mapping[str, Span] = field(default_factory=dict)
+    """Where the arguments of the step are written, by name."""
 
     @property
     def live(self) -> Role | None:
@@ -131,7 +173,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Weights that exist before a stage starts: made, loaded, or what a stage left behind."""
+    """Weights that exist before a stage starts: made, loaded, merged, or what a stage left behind."""
 
     kind: str
     settings: Mapping[str, Json]
@@ -139,11 +181,12 @@ class Model:
     type: ModelType
     span: Span
     name: str = ""
+    places: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Role:
-    """A model inside a stage. `verb` is ``train`` or ``freeze``."""
+    """A model inside a stage. `verb` is ``train``, ``freeze`` or ``track``."""
 
     verb: str
     name: str
@@ -152,10 +195,49 @@ class Role:
     stage: str
     used_span: Span
     """Where its initial model is named."""
+    tracking: Tracking | None = None
+    """How a tracked role follows; None for others."""
 
     @property
     def type(self) -> ModelType:
         return self.init.type
+
+
+@dataclass(frozen=True, eq=False)
+class Tracking:
+    """``ema(policy, 0.99)``: every step a little; ``reset(policy, every = 400 steps)``: a copy every so many steps."""
+
+    kind: str
+    """``ema`` or ``reset``."""
+    follows: Role
+    decay: float | None = None
+    every: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """One summand of what `score` writes: a verifier, a reward model or a judge, with its weight."""
+
+    kind: str
+    """``verifier``, ``extern``, ``reward_model`` or ``judge``."""
+    name: str
+    document: Json
+    """Its identity, without weight and model: name and options."""
+    weight: float
+    span: Span
+    model: Model | Role | None = None
+    """The weights that judge, for a reward model or a judge."""
+    columns: tuple[str, ...] = ()
+    """What it reads of a row besides the response."""
+    least: float | None = 0.0
+    most: float | None = 1.0
+    """The range of its scores; None where it has no bound."""
+    marker: str | None = None
+    """What a response must hold for it to be read, such as ``####``."""
+
+    @property
+    def learned(self) -> bool:
+        return self.kind in ("reward_model", "judge")
 
 
 Input = Source | Model | Role | Tokenizer
@@ -171,6 +253,8 @@ class Expression:
     axes: frozenset[str] = frozenset()
     models: tuple[Role, ...] = ()
     """The role read by a `logp`; its canonical name is filled in by lowering."""
+    source: Source | None = None
+    """What a column or a `logp` is read of, where an objective has several sources; None: the term's only one."""
 
     def walk(self) -> Iterator[Expression]:
         yield self
@@ -183,17 +267,39 @@ class Expression:
         return value if isinstance(value, int | float) else None
 
 
+@dataclass(frozen=True)
+class Anneal:
+    """``anneal(0.9, 0.05, over = 200 steps)``: linear in completed optimizer steps, constant afterwards."""
+
+    start: float
+    end: float
+    over: int
+
+
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One summand of what a stage minimizes: an objective applied to a source, with its weight."""
+    """One summand of what a stage minimizes: an objective applied to its sources, with its weight."""
 
     objective: str
-    weight: float
+    weight: float | Anneal
     source: Source
+    """The first source: its batch counts the epochs."""
     loss: Expression
     span: Span
     anchors: tuple[Role, ...] = ()
     """The roles that the learner is held to, as against those that it learns from."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """All sources by the parameter that they fill, the first one included."""
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    """The models that were given, by parameter."""
+    numbers: Mapping[str, float | Anneal] = field(default_factory=dict)
+    """The numbers of the call, defaults filled in, by parameter."""
+    places: Mapping[str, Span] = field(default_factory=dict)
+    """Where the arguments are written, by parameter; `weight` where a weight is."""
+    wanted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns that the signature names, by the parameter of the source."""
+    on_policy: Mapping[str, int] = field(default_factory=dict)
+    """Sources that the signature wants `by` a trained role, by parameter, with the lag that it bears, in steps."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +317,21 @@ class Eval:
     source: Source
     name: str
     span: Span
+    scorers: tuple[Scorer, ...] = ()
+    """What judges the responses; nothing for a likelihood."""
+    against: Model | None = None
+    """The other side of a `win_rate`."""
+    places: Mapping[str, Span] = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str | None:
+        """What it stands for, such as ``safety``."""
+        return self.settings.get("tag")
+
+    @property
+    def scaffold(self) -> str | None:
+        """What helps the model at this eval: ``best_of_n``, ``majority``, ``search``; None where nothing does."""
+        return self.settings.get("scaffold")
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +348,8 @@ class Gate:
 
     when: str
     measure: str
-    """``informative_rate`` of a source, or ``value`` of an eval."""
-    subject: Source | Eval
+    """``informative_rate`` of a source, ``value`` of an eval, or ``kl`` of the learner from a model."""
+    subject: Source | Eval | Model
     op: str
     limit: float
     text: str
@@ -257,10 +378,33 @@ class Stage:
     model: Model
     """The final weights of its trained role, as a value for whatever comes after."""
     span: Span
+    results: Mapping[str, Model] = field(default_factory=dict)
+    """What each trained or tracked role has become, by the role's name; `model` is the first trained one's."""
+    optimizers: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """``optimizer(critic) = …``: by the role's name, of those that have their own."""
+    rollout: Count | None = None
+    """What is sampled at once; None: the batch."""
+    passes: int = 1
+    """How often each rollout batch is used."""
+    places: Mapping[str, Span] = field(default_factory=dict)
+    """Where its settings are written, by name, and `lr`, `warmup`, … of its optimizer."""
 
     @property
     def learner(self) -> Role:
-        return next(role for role in self.roles if role.verb == "train")
+        """The first trained role."""
+        return self.learners[0]
+
+    @property
+    def learners(self) -> tuple[Role, ...]:
+        return tuple(role for role in self.roles if role.verb == "train")
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """Optimizer steps that learn from one rollout batch."""
+        if self.rollout is None:
+            return self.passes
+        drawn = next((count.count for source, count in self.batch.items() if source.live), self.rollout.count)
+        return max(1, self.passes * self.rollout.count // max(1, drawn))
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +415,29 @@ class Export:
 
 
 @dataclass(frozen=True, eq=False)
+class Protect:
+    """``protect skill within 2 points from reasoner``: binds whatever descends from that model."""
+
+    eval: Eval
+    points: float
+    origin: Model | None
+    """None: the stage that first claims the eval on each lineage."""
+    span: Span
+
+
+@dataclass(frozen=True)
+class Allow:
+    """``allow(claim_unprotected, "…")``: the findings of one check whose first place lies in `scope`."""
+
+    check: str
+    reason: str
+    span: Span
+    scope: Span
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
-    """Everything that was declared, in the order of the text."""
+    """Everything that was declared, in the order of the text, recipes written out."""
 
     seed: int
     sources: tuple[Source, ...] = ()
@@ -281,3 +446,5 @@ class Program:
     stages: tuple[Stage, ...] = ()
     reports: tuple[Eval, ...] = ()
     exports: tuple[Export, ...] = ()
+    protects: tuple[Protect, ...] = ()
+    allows: tuple[Allow, ...] = ()

@@ -95,11 +95,18 @@ class Findings:
     found: list[Diagnostic] = field(default_factory=list)
 
     def add(
-        self, code: str, title: str, labels: Sequence[Label], notes: Sequence[str] = (), helps: Sequence[str] = ()
+        self,
+        code: str,
+        title: str,
+        labels: Sequence[Label],
+        notes: Sequence[str] = (),
+        helps: Sequence[str] = (),
+        severity: Severity | None = None,
     ) -> None:
+        """Adds a finding; `severity` where the case at hand weighs less or more than the check usually does."""
         check = BY_CODE[code]
         diagnostic = Diagnostic(
-            check.code, check.name, check.severity, title, tuple(labels), tuple(notes), tuple(helps)
+            check.code, check.name, severity or check.severity, title, tuple(labels), tuple(notes), tuple(helps)
         )
         if diagnostic not in self.found:
             self.found.append(diagnostic)

@@ -71,6 +71,7 @@ class _Lowering:
             model = stage.learner.init if gate.when == "require" else stage.model
             inputs = {"counts": self.measured(gate.subject, model, stage, "gate")}
         else:
+            assert isinstance(gate.subject, core.Source)
             inputs = {"rows": self._drawn_once(gate.subject, stage, gate.when)}
         names = {"stage": stage.name}
         return self.meanings.add(Node("gate", SEMANTICS["gate"], settings, inputs, gate.text, names=names))
