@@ -302,7 +302,8 @@ class Flows:
             settings["n"], settings["temperature"], settings["top_p"], settings["top_k"], settings["max_tokens"]
         )
         kind = core.Trajectories(ordered(columns), provenance, shape, open=rows.type.open)
-        return core.Source("sample", settings, {"prompts": rows, "model": model}, kind, step.span)
+        inputs = {"prompts": rows, "model": model}
+        return core.Source("sample", settings, inputs, kind, step.span, places=dict(bound.spans))
 
     def _sampled_model(self, expr: ast.Expr, scope: Scope) -> core.Model | core.Role | None:
         if not isinstance(expr, ast.Name):

@@ -160,7 +160,20 @@ class Objectives:
             for parameter in call.objective.declaration.parameters
             if parameter.type.name == "Anchor" and (role := models.get(parameter.name.id)) is not None
         )
-        return core.Term(call.objective.name, weight, source, loss, call.span, anchors)
+        return core.Term(
+            call.objective.name,
+            weight,
+            source,
+            loss,
+            call.span,
+            anchors,
+            sources=dict(sources),
+            roles={name: role for name, role in models.items() if role is not None},
+            numbers=dict(numbers),
+            places=dict(call.bound.spans),
+            wanted=_wanted(call),
+            on_policy=_on_policy(call),
+        )
 
     # Models -----------------------------------------------------------------------------------------------------------
 
@@ -383,6 +396,24 @@ class Objectives:
         if text is not None or not _inside(problem.span, call.span):
             labels.append(at(call.span, f"`{call.objective.name}` is used here"))
         self.findings.add(problem.code, problem.title, labels, problem.notes, problem.helps)
+
+
+def _wanted(call: Call) -> dict[str, tuple[str, ...]]:
+    """The columns that the signature names, by the parameter of the source."""
+    return {
+        parameter.name.id: tuple(column.id for column in parameter.type.columns)
+        for parameter in call.objective.declaration.parameters
+        if parameter.type.columns is not None
+    }
+
+
+def _on_policy(call: Call) -> dict[str, int]:
+    """The lag in steps that the signature bears, by the parameter of each source that it wants `by` a trained role."""
+    return {
+        parameter.name.id: int(parameter.type.within.value) if parameter.type.within is not None else 0
+        for parameter in call.objective.declaration.parameters
+        if parameter.type.by is not None
+    }
 
 
 def _inside(inner: Span, outer: Span) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
 from ptc.compiler.arguments import Parameter, listed
@@ -277,6 +277,7 @@ class Stages:
             tuple(draft.watches),
             model,
             declaration.name.span,
+            places={name: setting.span for name, setting in draft.settings.items()},
         )
         self._fits_together(stage, draft)
         return stage
@@ -426,7 +427,7 @@ class Stages:
 
 def renamed(source: core.Source, name: str) -> core.Source:
     """The source under a name: a source that has one already keeps its node, and the name is a second one for it."""
-    return core.Source(source.kind, source.settings, source.inputs, source.type, source.span, name)
+    return replace(source, name=name)
 
 
 def _mentioned(declaration: ast.Stage) -> Iterator[ast.Name]:
