@@ -117,6 +117,15 @@ def rewrite(path: str | Path, text: str) -> None:
     beside.replace(target)
 
 
+def refused(result: CheckResult) -> CheckResult | None:
+    """What of a checked program cannot be run in this version; None if all of it can."""
+    from ptc.compiler.executable import unsupported
+
+    assert result.checked is not None
+    found = unsupported(result.checked.program)
+    return replace(result, diagnostics=found) if found else None
+
+
 def compiled(result: CheckResult) -> Graph:
     """The graph of a checked program, passes run."""
     from ptc.compiler.pipeline import compile_graph

@@ -49,16 +49,29 @@ class Refused(Exception):
     """The program is wrong, and that has been shown."""
 
 
-def prepare(request: Request) -> Prepared:
-    """Reads profile and program. Raises `Refused`, or one of `EXIT_CODES`."""
+def prepare(request: Request, to_run: bool = True) -> Prepared:
+    """Reads profile and program. Raises `Refused`, or one of `EXIT_CODES`.
+
+    `to_run` is false for those who only look at the program: what cannot be run yet is then no reason to refuse.
+    """
     profile = _profile(request.profile, request.store)
     checked = api.check_file(request.file, request.settings)
     checking.show(checked, sys.stderr)
     if not checked.sound:
         print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)
         raise Refused
+    if to_run:
+        _refuse_unsupported(checked)
     graph = api.compiled(checked)
     return Prepared(checked, graph if request.to is None else _restricted(graph, request.to), profile)
+
+
+def _refuse_unsupported(checked: CheckResult) -> None:
+    refused = api.refused(checked)
+    if refused:
+        checking.show(refused, sys.stderr)
+        print(f"{checked.source.path}: {checking.verdict(refused)}", file=sys.stderr)
+        raise Refused
 
 
 def _profile(path: str | None, store: str | None) -> Profile:
@@ -89,7 +102,7 @@ def ended(error: Exception) -> int:
 
 def plan(request: Request, emit: str, as_json: bool) -> int:
     try:
-        prepared = prepare(request)
+        prepared = prepare(request, to_run=emit == "plan")
         if emit in ("ast", "core", "graph"):
             print(_emitted(prepared, emit, as_json))
             return 0
@@ -114,7 +127,7 @@ def _emitted(prepared: Prepared, emit: str, as_json: bool) -> str:
 
 def graph(request: Request, format: str) -> int:
     try:
-        prepared = prepare(request)
+        prepared = prepare(request, to_run=False)
     except Refused:
         return 2
     except tuple(EXIT_CODES) as error:

@@ -1,0 +1,175 @@
+"""What this version's runtime cannot carry out yet, of a program that is right.
+
+`ptc check` never asks: a program may be whole and sound long before everything in it can be run. `ptc plan` and
+`ptc run` do, before anything starts. Whoever teaches the runtime something takes its refusal out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ptc.compiler import core
+from ptc.compiler.findings import Findings, at
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.source import Span
+
+ORIGINS = ("gym", "file", "hub_dataset")
+SOURCES = frozenset((*ORIGINS, "prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "sample", "score"))
+LIVE_STEPS = frozenset(("sample", "score", "keep", "shuffle"))
+"""Steps that can be taken while a stage runs."""
+MODELS = frozenset(("new_model", "local_model", "hub_model", "train"))
+TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
+EVALS = frozenset(("pass_rate", "bits_per_character"))
+MEASURES = frozenset(("informative_rate", "value"))
+SETTINGS = frozenset(("max_length", "seed"))
+"""Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
+OPERATIONS = frozenset(
+    (
+        *("constant", "column", "logp", "logp_all"),
+        *("add", "sub", "mul", "div", "neg", "min", "max", "clamp", "stop"),
+        *("exp", "log", "log1p", "sqrt", "abs", "sigmoid", "log_sigmoid"),
+        *("mean", "sum", "std"),
+    )
+)
+"""Operations of a loss."""
+AXES = frozenset(("prompt", "group", "token", "vocab"))
+
+
+def unsupported(program: core.Program) -> tuple[Diagnostic, ...]:
+    """One refusal for each place that cannot be run yet, with what to do instead."""
+    refusals = Findings()
+    for span, what, remedy in _refused(program):
+        helps = (remedy,) if remedy else ()
+        refusals.add("N110", f"{what} cannot be run in this version", [at(span, "checked, not run")], helps=helps)
+    return tuple(refusals.found)
+
+
+Refusal = tuple[Span, str, str]
+"""The place, what stands there in the user's words, and what to do instead (or nothing)."""
+
+
+def _refused(program: core.Program) -> Iterator[Refusal]:
+    seen: set[int] = set()
+    for source in program.sources:
+        yield from _source(source, seen)
+    for model in program.models:
+        yield from _model(model, seen)
+    for measured in program.evals:
+        yield from _eval(measured, seen)
+    for stage in program.stages:
+        yield from _stage(stage, seen)
+    for export in program.exports:
+        yield from _model(export.model, seen)
+    for protect in program.protects:
+        yield protect.span, "`protect`", f"ensure {protect.eval.name} >= …"
+
+
+# Rows and models ------------------------------------------------------------------------------------------------------
+
+
+def _source(source: core.Source, seen: set[int]) -> Iterator[Refusal]:
+    if id(source) in seen:
+        return
+    seen.add(id(source))
+    yield from _inputs(source, seen)
+    if source.kind not in SOURCES:
+        yield source.span, f"`{source.kind}`", ""
+    elif source.live is not None and source.kind not in LIVE_STEPS:
+        yield source.span, f"`{source.kind}` on rows that are sampled while the stage runs", ""
+    for guided in source.type.guidance:
+        yield guided.span, f"`{guided.kind}`", ""
+    if source.kind == "score" and not all(_plain(scorer) for scorer in source.type.scorers):
+        yield source.span, "this reward", "|> score(exact)"
+    if source.kind == "sample":
+        shape = source.type.sampling
+        if shape is not None and (shape.min_p or shape.repetition_penalty != 1 or shape.stop):
+            yield source.span, "`min_p`, `repetition_penalty` and `stop`", "leave them out"
+
+
+def _plain(scorer: core.Scorer) -> bool:
+    """One verifier of the library."""
+    return scorer.kind == "verifier" and scorer.weight == 1 and scorer.model is None
+
+
+def _model(model: core.Model, seen: set[int]) -> Iterator[Refusal]:
+    if id(model) in seen:
+        return
+    seen.add(id(model))
+    yield from _inputs(model, seen)
+    if model.kind not in MODELS:
+        yield model.span, f"`{model.kind}`", ""
+
+
+def _inputs(thing: core.Source | core.Model, seen: set[int]) -> Iterator[Refusal]:
+    for value in thing.inputs.values():
+        if isinstance(value, core.Source):
+            yield from _source(value, seen)
+        elif isinstance(value, core.Model):
+            yield from _model(value, seen)
+        elif isinstance(value, core.Tokenizer) and value.kind not in TOKENIZERS:
+            yield value.span, f"`{value.kind}`", ""
+
+
+def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
+    if id(measured) in seen:
+        return
+    seen.add(id(measured))
+    yield from _source(measured.source, seen)
+    if measured.kind not in EVALS:
+        yield measured.span, f"the eval `{measured.kind}`", "pass_rate(held_out, exact)"
+    if measured.scaffold not in (None, "none"):
+        yield measured.span, "an eval with a scaffold", "leave `scaffold` out"
+    if not all(_plain(scorer) for scorer in measured.scorers):
+        yield measured.span, "this judge of an eval", "pass_rate(held_out, exact)"
+
+
+# Stages ---------------------------------------------------------------------------------------------------------------
+
+
+def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
+    for role in stage.roles:
+        yield from _model(role.init, seen)
+        if role.verb == "track":
+            yield role.span, "a model that is tracked", f"freeze {role.name} = …"
+    for role in stage.learners[1:]:
+        yield role.span, "a second trained model in one stage", ""
+    for term in stage.terms:
+        yield from _term(term, seen)
+    for measured in (*(claim.eval for claim in stage.claims), *(watch.eval for watch in stage.watches)):
+        yield from _eval(measured, seen)
+    for watch in stage.watches:
+        if watch.eval.kind != "pass_rate":
+            yield watch.span, f"watching `{watch.eval.name}`", f"ensure {watch.eval.name} >= …"
+    for gate in stage.gates:
+        if gate.measure not in MEASURES:
+            yield gate.span, f"a gate on `{gate.measure}`", ""
+    yield from _settings(stage)
+
+
+def _term(term: core.Term, seen: set[int]) -> Iterator[Refusal]:
+    for source in term.sources.values() or (term.source,):
+        yield from _source(source, seen)
+    if len(term.sources) > 1:
+        yield term.span, "an objective over several sources", ""
+    if isinstance(term.weight, core.Anneal):
+        yield term.places.get("weight", term.span), "a weight that is annealed", "write a number"
+    for name, value in term.numbers.items():
+        if isinstance(value, core.Anneal):
+            yield term.places.get(name, term.span), "an argument that is annealed", f"{name} = {value.start:g}"
+    used = {part.op for part in term.loss.walk()}
+    for op in sorted(used - OPERATIONS):
+        yield term.span, f"an objective with `{op}`", ""
+    if any(part.axes - AXES for part in term.loss.walk()):
+        yield term.span, "an objective over the steps of a process", ""
+
+
+def _settings(stage: core.Stage) -> Iterator[Refusal]:
+    if stage.rollout is not None:
+        yield stage.places.get("rollout", stage.span), "`rollout`", "leave it out: the batch is sampled"
+    if stage.passes != 1:
+        yield stage.places.get("passes", stage.span), "`passes`", "leave it out: rows are used once"
+    if stage.optimizers:
+        yield stage.span, "an optimizer of its own for a role", ""
+    for name in stage.settings:
+        if name not in SETTINGS and name in stage.places:
+            yield stage.places[name], f"`{name}`", "leave it out"

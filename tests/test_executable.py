@@ -1,0 +1,31 @@
+"""What the runtime cannot carry out yet is refused before a run, by its place, and never by the checker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graph_programs import SPELLING
+
+from ptc import api
+from ptc.compiler import core
+from ptc.compiler.executable import unsupported
+
+
+def program(text: str = SPELLING) -> core.Program:
+    checked = api.check_text(text).checked
+    assert checked is not None
+    return checked.program
+
+
+def test_what_can_be_run_is_not_refused() -> None:
+    assert unsupported(program()) == ()
+
+
+def test_each_thing_is_refused_once_where_it_stands() -> None:
+    whole = program()
+    stage = next(stage for stage in whole.stages if stage.name == "reasoner")
+    twice = replace(stage, passes=2)
+    refused = unsupported(replace(whole, stages=(twice, twice)))
+    assert [(found.code, found.title, found.span) for found in refused] == [
+        ("N110", "`passes` cannot be run in this version", stage.span)
+    ]
