@@ -46,7 +46,7 @@ help:
 	@echo "make test           ruff, mypy and all tests"
 	@echo "make lint | unit    ruff and mypy | the fast tests"
 	@echo "make bench          start-up times"
-	@echo "make docs           pages that are generated from the source"
+	@echo "make docs           pages and the editor grammar that are generated from the source"
 	@echo "make clean          remove .venv and caches; runs and the store stay"
 
 demo: install
@@ -71,6 +71,7 @@ bench: install
 
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/python editors/generate.py
 
 install: $(DONE)/$(SET)
 
