@@ -128,7 +128,7 @@ class Elaborator:
             case ast.Define():
                 self._define(statement)
             case ast.Objective():
-                self.scope.declare(statement.name, Objective(statement, None))
+                self.scope.declare(statement.name, Objective(statement))
             case ast.Stage():
                 stage = self.stages.stage(statement, self.scope)
                 self._declare(statement.name, stage)
@@ -144,8 +144,10 @@ class Elaborator:
                 self.whole = False
                 for name in statement.names:
                     self.scope.entries.setdefault(name, Entry(Poison(), statement.span))
-            case ast.Protect() | ast.Allow():
-                word = type(statement).__name__.lower()
+            case ast.Protect() | ast.Allow() | ast.TypeAlias() | ast.Recipe() | ast.Extern():
+                word = "type" if isinstance(statement, ast.TypeAlias) else type(statement).__name__.lower()
+                if isinstance(statement, ast.Recipe | ast.Extern):
+                    self.scope.entries.setdefault(statement.name.id, Entry(Poison(), statement.name.span))
                 self.findings.add("N110", f"`{word}` is not in this version", [at(statement.span, "remove it for now")])
                 self.whole = False
             case _:

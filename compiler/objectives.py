@@ -18,7 +18,6 @@ from ptc.compiler.meaning import same_tokenizer
 from ptc.compiler.scope import Objective, Scope
 from ptc.compiler.values import read
 from ptc.lang import ast
-from ptc.lang.diagnostic import Label
 from ptc.lang.source import Span
 
 MODEL_TYPES = ("Trained", "Anchor", "Frozen")
@@ -143,7 +142,7 @@ class Objectives:
             return None
         if not self._preconditions(call, models):
             return None
-        columns = tuple(column.id for column in declared.type.columns or ())
+        columns = tuple(column.name.id for column in declared.type.columns or ())
         bindings = mathematics.Bindings(source, columns, models, numbers)
         try:
             loss = mathematics.elaborate(call.objective.declaration, bindings)
@@ -227,7 +226,7 @@ class Objectives:
         by = declared.type.by
         if by is not None and not self._generated_by(call, declared, source, models.get(by.id)):
             return False
-        wanted = [column.id for column in declared.type.columns or ()]
+        wanted = [column.name.id for column in declared.type.columns or ()]
         group_size = source.type.sampling.n if source.type.sampling else None
         if "group" in wanted and group_size is not None and group_size < 2:
             sample = next(step for step in source.upstream() if step.kind == "sample")
@@ -245,7 +244,7 @@ class Objectives:
         return not missing
 
     def _missing_columns(self, call: Call, declared: ast.Parameter, source: core.Source, missing: list[str]) -> None:
-        wanted = ", ".join(column.id for column in declared.type.columns or ())
+        wanted = ", ".join(column.name.id for column in declared.type.columns or ())
         listed = " and ".join(f"`{column}`" for column in missing)
         remedies = {
             "reward": "|> score(exact)",
@@ -391,9 +390,8 @@ class Objectives:
         return False
 
     def _in_objective(self, call: Call, problem: mathematics.Problem) -> None:
-        text = call.objective.text
-        labels = [Label(problem.span, problem.label, text)]
-        if text is not None or not _inside(problem.span, call.span):
+        labels = [at(problem.span, problem.label)]
+        if not _inside(problem.span, call.span):
             labels.append(at(call.span, f"`{call.objective.name}` is used here"))
         self.findings.add(problem.code, problem.title, labels, problem.notes, problem.helps)
 
@@ -401,7 +399,7 @@ class Objectives:
 def _wanted(call: Call) -> dict[str, tuple[str, ...]]:
     """The columns that the signature names, by the parameter of the source."""
     return {
-        parameter.name.id: tuple(column.id for column in parameter.type.columns)
+        parameter.name.id: tuple(column.name.id for column in parameter.type.columns)
         for parameter in call.objective.declaration.parameters
         if parameter.type.columns is not None
     }
@@ -417,7 +415,7 @@ def _on_policy(call: Call) -> dict[str, int]:
 
 
 def _inside(inner: Span, outer: Span) -> bool:
-    return outer.start <= inner.start and inner.end <= outer.end
+    return inner.text is outer.text and outer.start <= inner.start and inner.end <= outer.end
 
 
 def _is_none(expr: ast.Expr) -> bool:

@@ -82,7 +82,7 @@ HEAD = re.compile(r"^objective\s+(\w+)", re.MULTILINE)
 def _objectives(text: Source) -> Mapping[str, Objective]:
     tree, found = parse(text)
     assert not found, f"the library file {text.path} does not parse"
-    return {node.name.id: Objective(node, text) for node in tree.statements if isinstance(node, ast.Objective)}
+    return {node.name.id: Objective(node) for node in tree.statements if isinstance(node, ast.Objective)}
 
 
 def _in_order(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -9,7 +9,6 @@ from ptc.compiler import core
 from ptc.compiler.catalogue import Verifier
 from ptc.compiler.findings import Findings, at
 from ptc.lang import ast
-from ptc.lang.source import Source as Text
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
 
@@ -19,8 +18,6 @@ class Objective:
     """An objective's text, to be elaborated anew at each call."""
 
     declaration: ast.Objective
-    text: Text | None
-    """The library file it stands in; None in the user's own program."""
 
     @property
     def name(self) -> str:

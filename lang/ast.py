@@ -136,11 +136,19 @@ Expr = Name | Number | String | Column | Member | Call | Pipe | Unary | Binary |
 
 
 @dataclass(frozen=True, eq=False)
+class ColumnType(Node):
+    """``prompt``, or ``label: Bool``: a column that the rows must have, and of what."""
+
+    name: Name
+    type: Name | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Type(Node):
-    """``Trajectories{prompt, reward} by policy within 8 steps``, ``Anchor?``, ``Real``."""
+    """``Trajectories{prompt, label: Bool} by policy within 8 steps``, ``Anchor?``, ``Real``."""
 
     name: str
-    columns: tuple[Name, ...] | None = None
+    columns: tuple[ColumnType, ...] | None = None
     by: Name | None = None
     within: Number | None = None
     optional: bool = False
@@ -307,6 +315,46 @@ class Objective(Statement):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Block
+
+
+@dataclass(frozen=True, eq=False)
+class TypeAlias(Statement):
+    """``type Pairs = Trajectories{prompt, chosen, rejected}``."""
+
+    name: Name
+    type: Type
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe(Statement):
+    """``recipe round(start: Model, lr: Real = 1e-6) -> Model { … return tuned }``."""
+
+    name: Name
+    parameters: tuple[Parameter, ...]
+    result: Type | None
+    """A bare name: the columns of rows are given a name by `type` first."""
+    body: Block
+
+
+@dataclass(frozen=True, eq=False)
+class Return(Statement):
+    """``return tuned``: the last statement of a recipe, and there only."""
+
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Extern(Statement):
+    """``extern verifier unit_tests(response: Text) -> Real = "my_lab.verify:run"``."""
+
+    kind: Name
+    """``verifier``, ``objective`` or ``source``."""
+    name: Name
+    parameters: tuple[Parameter, ...]
+    result: Type | None
+    """None for an objective, whose result is the loss."""
+    target: String
+    """``"module:function"``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ _NUMBER = re.compile(
 )
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "{": "{", "}": "}"}
 _DECLARED = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_DECLARED_TYPE = re.compile(r"[A-Z][A-Za-z0-9_]{0,63}\Z")
 _REST = re.compile(r"[ \t]*#[^\n]*(?:[ \t\r\n]|#[^\n]*)*(?P<next>.?)")
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
@@ -54,8 +55,11 @@ class Builder:
     def _span(self, child: Child) -> Span:
         if isinstance(child, Token):
             assert child.start_pos is not None and child.end_pos is not None
-            return Span(self.base + child.start_pos, self.base + child.end_pos)
-        return Span(self.base + child.meta.start_pos, self.base + child.meta.end_pos)
+            return Span(self.base + child.start_pos, self.base + child.end_pos, self.source)
+        return Span(self.base + child.meta.start_pos, self.base + child.meta.end_pos, self.source)
+
+    def _part(self, start: int, end: int) -> Span:
+        return Span(start, end, self.source)
 
     def _say(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
@@ -79,9 +83,10 @@ class Builder:
         before = self.comments.before_statement(span.start)
         rule = str(tree.data)
         node = cast(ast.Statement, getattr(self, f"_{rule}")(tree.children, span))
-        head_end = (
-            node.body.span.start + 1 if isinstance(node, ast.Stage | ast.Objective) else self._first_line_end(span)
-        )
+        if isinstance(node, ast.Stage | ast.Objective | ast.Recipe):
+            head_end = node.body.span.start + 1
+        else:
+            head_end = self._first_line_end(span)
         trailing = self.comments.behind(head_end)
         left = self.comments.within(span.start, span.end)
         end_comment = None if trailing is not None or left else self.comments.behind(span.end)
@@ -108,7 +113,11 @@ class Builder:
         module = cast(Branch, children[1]).children
         relative = _type(module[0]) == "DOT"
         path = tuple(self._plain_name(part) for part in module if _type(part) != "DOT")
-        return ast.Import(span, path, relative, tuple(self._declared(n) for n in children[3:] if _type(n) == "NAME"))
+        return ast.Import(span, path, relative, tuple(self._imported(n) for n in children[3:] if _type(n) == "NAME"))
+
+    def _imported(self, child: Child) -> ast.Name:
+        """Types are imported too, and they alone begin with a capital letter."""
+        return self._plain_name(child) if _DECLARED_TYPE.match(str(child)) else self._declared(child)
 
     def _param(self, children: list[Child], span: Span) -> ast.Statement:
         default = self._expr(children[5]) if len(children) > 5 else None
@@ -183,17 +192,56 @@ class Builder:
         return ast.Where(span, self._expr(children[1]))
 
     def _objective(self, children: list[Child], span: Span) -> ast.Statement:
-        parameters = tuple(self._parameter(cast(Branch, child)) for child in children if _type(child) == "parameter")
         body = self._block(children[-1])
-        statements = tuple(
-            ast.Loss(s.span, s.value, comments=s.comments, trailing=s.trailing)
-            if isinstance(s, ast.Setting) and s.name.id == "loss" and s.target is None
-            else s
-            for s in body.statements
-        )
+        statements = tuple(with_loss(statement) for statement in body.statements)
         return ast.Objective(
-            span, self._declared(children[1]), parameters, ast.Block(body.span, statements, body.closing)
+            span,
+            self._declared(children[1]),
+            self._parameters(children),
+            ast.Block(body.span, statements, body.closing),
         )
+
+    def _recipe(self, children: list[Child], span: Span) -> ast.Statement:
+        result = _after("ARROW", children)
+        kind = None if result is None else ast.Type(self._span(result), str(cast(Branch, result).children[0]))
+        return ast.Recipe(
+            span, self._declared(children[1]), self._parameters(children), kind, self._block(children[-1])
+        )
+
+    def _return(self, children: list[Child], span: Span) -> ast.Statement:
+        return ast.Return(span, self._expr(children[1]))
+
+    def _alias(self, children: list[Child], span: Span) -> ast.Statement:
+        name = self._plain_name(children[1])
+        if not _DECLARED_TYPE.match(name.id):
+            self._say(mistakes.bad_type_name(name.id, name.span))
+        return ast.TypeAlias(span, name, self._type_of(children[3]))
+
+    def _extern(self, children: list[Child], span: Span) -> ast.Statement:
+        kind = self._plain_name(cast(Branch, children[1]).children[0])
+        result = _after("ARROW", children)
+        made = ast.Extern(
+            span,
+            kind,
+            self._declared(children[2]),
+            self._parameters(children),
+            None if result is None else self._type_of(result),
+            self._string_of(children[-1]),
+        )
+        wrong = mistakes.wrong_extern(made)
+        if wrong is None:
+            return made
+        self._say(wrong)
+        return ast.Unreadable(span, (made.name.id,))
+
+    def _parameters(self, children: list[Child]) -> tuple[ast.Parameter, ...]:
+        made = tuple(self._parameter(cast(Branch, child)) for child in children if _type(child) == "parameter")
+        seen: dict[str, ast.Name] = {}
+        for parameter in made:
+            if parameter.name.id in seen:
+                self._say(mistakes.given_twice("parameter", parameter.name, seen[parameter.name.id]))
+            seen.setdefault(parameter.name.id, parameter.name)
+        return made
 
     def _parameter(self, tree: Branch) -> ast.Parameter:
         span = self._span(tree)
@@ -218,17 +266,22 @@ class Builder:
     def _type_of(self, child: Child) -> ast.Type:
         tree = cast(Branch, child)
         children = tree.children
-        columns: tuple[ast.Name, ...] | None = None
+        columns: tuple[ast.ColumnType, ...] | None = None
         by: ast.Name | None = None
         for part in children:
             if _type(part) == "columns":
-                columns = tuple(self._plain_name(c) for c in cast(Branch, part).children if _type(c) == "FIELD")
+                typed = [child for child in cast(Branch, part).children if _type(child) == "typed"]
+                columns = tuple(self._column_type(cast(Branch, child)) for child in typed)
         author = _after("BY", children)
         if author is not None:
             by = self._plain_name(author)
         optional = any(_type(part) == "QUESTION" for part in children)
         within = self._quantity(_after("WITHIN", children))
         return ast.Type(self._span(tree), str(children[0]), columns, by, within, optional)
+
+    def _column_type(self, tree: Branch) -> ast.ColumnType:
+        name, *kind = (self._plain_name(child) for child in tree.children if _type(child) != "COLON")
+        return ast.ColumnType(self._span(tree), name, kind[0] if kind else None)
 
     # Names, numbers, strings -----------------------------------------------------------------------------------------
 
@@ -251,7 +304,7 @@ class Builder:
         match = _NUMBER.match(str(child))
         assert match is not None
         number, scale, unit = match["number"], match["scale"], match["unit"]
-        unit_span = None if unit is None else Span(span.start + match.start("unit"), span.end)
+        unit_span = None if unit is None else self._part(span.start + match.start("unit"), span.end)
         if unit_span is not None and unit not in UNITS:
             self._say(mistakes.unknown_unit(number, unit, unit_span))
             return ast.Missing(span)
@@ -279,7 +332,7 @@ class Builder:
         body_start = span.start + open_end
         for escape in re.finditer(r"\\([\s\S])", body):
             if escape[1] not in _ESCAPES:
-                place = Span(body_start + escape.start(), body_start + escape.end())
+                place = self._part(body_start + escape.start(), body_start + escape.end())
                 self._say(mistakes.bad_escape(escape[0], place))
         if quotes == '"""':
             body = _dedented(body)
@@ -288,7 +341,7 @@ class Builder:
         parts: list[str | ast.Name] = []
         done = 0
         for hole in _HOLE.finditer(body):
-            place = Span(body_start + hole.start(1), body_start + hole.end(1)) if quotes == '"' else span
+            place = self._part(body_start + hole.start(1), body_start + hole.end(1)) if quotes == '"' else span
             if not hole[1].isidentifier() or hole[1] in KEYWORDS:
                 self._say(mistakes.bad_hole(hole[1], place))
                 continue
@@ -388,6 +441,13 @@ class Builder:
             name = self._plain_name(cast(Branch, tree.children[0]).children[0])
         value = self._expr(tree.children[-1])
         return ast.Argument(span, name, value, before, self._behind_item(span.end))
+
+
+def with_loss(statement: ast.Statement) -> ast.Statement:
+    """In an objective, `loss = …` is no setting."""
+    if isinstance(statement, ast.Setting) and statement.name.id == "loss" and statement.target is None:
+        return ast.Loss(statement.span, statement.value, comments=statement.comments, trailing=statement.trailing)
+    return statement
 
 
 def _type(child: Child) -> str:

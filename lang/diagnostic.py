@@ -19,8 +19,6 @@ class Label:
 
     span: Span
     text: str
-    source: Source | None = None
-    """The text the place is in, where it is not the program's own (a library file)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Diagnostic:
         """A plain document for editors and scripts, with one-based lines and columns."""
 
         def place(label: Label) -> dict[str, Any]:
-            text = label.source or source
+            text = label.span.text or source
             line, column = text.position(label.span.start)
             end_line, end_column = text.position(label.span.end)
             return {

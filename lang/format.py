@@ -58,7 +58,7 @@ def _with_trailing(text: str, trailing: str | None, statement: ast.Statement) ->
     if trailing is None:
         return lines
     where = 0
-    if isinstance(statement, ast.Objective):
+    if isinstance(statement, ast.Objective | ast.Recipe):
         where = next(number for number, line in enumerate(lines) if line.endswith("{"))
     elif lines[0].count('"""') % 2:
         where = len(lines) - 1
@@ -71,7 +71,7 @@ def _kind(statement: ast.Statement) -> str | None:
     match statement:
         case ast.Define():
             return statement.keyword
-        case ast.Setting() | ast.Role() | ast.Import():
+        case ast.Setting() | ast.Role() | ast.Import() | ast.TypeAlias():
             return type(statement).__name__
     return None
 
@@ -100,6 +100,8 @@ def _head(statement: ast.Statement) -> tuple[str, ...]:
             return statement.verb.id, statement.name.id
         case ast.Setting():
             return (statement.name.id + (f"({statement.target.id})" if statement.target else ""),)
+        case ast.TypeAlias():
+            return "type", statement.name.id
         case ast.Import():
             return "from", "." * statement.relative + ".".join(part.id for part in statement.module)
     return ()
@@ -122,7 +124,8 @@ def _statement(statement: ast.Statement, head: str, indent: str) -> str:
             claims = "".join(_claims(statement.claims))
             return f"{indent}stage {statement.name.id}{claims} {_block(statement.body, indent)}"
         case ast.Objective():
-            return f"{_objective_head(statement, indent)} {_block(statement.body, indent)}"
+            start = f"{indent}objective {statement.name.id}"
+            return f"{_parameters(start, statement.parameters, indent)} {_block(statement.body, indent)}"
         case ast.Minimize():
             return _value(f"{indent}minimize ", statement.loss, indent)
         case ast.Gate():
@@ -143,6 +146,18 @@ def _statement(statement: ast.Statement, head: str, indent: str) -> str:
             for number, value in enumerate(statement.evals):
                 text = _value(text + ", " * (number > 0), value, indent)
             return text
+        case ast.TypeAlias():
+            return f"{indent}{head} = {_type(statement.type)}"
+        case ast.Recipe():
+            result = "" if statement.result is None else f" -> {_type(statement.result)}"
+            start = f"{indent}recipe {statement.name.id}"
+            return f"{_parameters(start, statement.parameters, indent, result)} {_block(statement.body, indent)}"
+        case ast.Return():
+            return _value(f"{indent}return ", statement.value, indent)
+        case ast.Extern():
+            result = "" if statement.result is None else f" -> {_type(statement.result)}"
+            start = f"{indent}extern {statement.kind.id} {statement.name.id}"
+            return _parameters(start, statement.parameters, indent, f"{result} = {statement.target.text}")
         case ast.Export():
             return _value(f"{indent}export ", statement.value, indent) + f" to {statement.path.text}"
     raise AssertionError(type(statement))
@@ -163,20 +178,21 @@ def _block(block: ast.Block, indent: str) -> str:
     return "\n".join(["{", *inner, indent + "}"])
 
 
-def _objective_head(objective: ast.Objective, indent: str) -> str:
-    start = f"{indent}objective {objective.name.id}("
-    rows = [(f"{p.name.id}:", _parameter(p)) for p in objective.parameters]
-    one_line = start + ", ".join(" ".join(row) for row in rows) + ")"
-    commented = any(p.comments or p.trailing is not None for p in objective.parameters)
-    if not commented and len(one_line) + 2 <= WIDTH and "\n" not in one_line:
+def _parameters(head: str, parameters: Sequence[ast.Parameter], indent: str, behind: str = "") -> str:
+    """A head with its parameters in brackets, and what stands behind them: on one line, or one parameter to a line."""
+    start = f"{head}("
+    rows = [(f"{p.name.id}:", _parameter(p)) for p in parameters]
+    one_line = start + ", ".join(" ".join(row) for row in rows) + ")" + behind
+    commented = any(p.comments or p.trailing is not None for p in parameters)
+    if not commented and (not rows or (len(one_line) + 2 <= WIDTH and "\n" not in one_line)):
         return one_line
     width = max(len(name) for name, _ in rows)
     lines = [start]
-    for parameter, (name, rest) in zip(objective.parameters, rows, strict=True):
+    for parameter, (name, rest) in zip(parameters, rows, strict=True):
         lines += [f"{indent}{_STEP}{comment}" for comment in parameter.comments]
-        behind = "" if parameter.trailing is None else f"  {parameter.trailing}"
-        lines.append(f"{indent}{_STEP}{name.ljust(width)} {rest},{behind}")
-    return "\n".join([*lines, f"{indent})"])
+        trailing = "" if parameter.trailing is None else f"  {parameter.trailing}"
+        lines.append(f"{indent}{_STEP}{name.ljust(width)} {rest},{trailing}")
+    return "\n".join([*lines, f"{indent}){behind}"])
 
 
 def _parameter(parameter: ast.Parameter) -> str:
@@ -185,10 +201,14 @@ def _parameter(parameter: ast.Parameter) -> str:
 
 
 def _type(type_: ast.Type) -> str:
-    columns = "" if type_.columns is None else "{" + ", ".join(name.id for name in type_.columns) + "}"
+    columns = "" if type_.columns is None else "{" + ", ".join(_column(column) for column in type_.columns) + "}"
     by = "" if type_.by is None else f" by {type_.by.id}"
     within = "" if type_.within is None else f" within {type_.within.text}"
     return f"{type_.name}{columns}{'?' * type_.optional}{by}{within}"
+
+
+def _column(column: ast.ColumnType) -> str:
+    return column.name.id if column.type is None else f"{column.name.id}: {column.type.id}"
 
 
 # Expressions ---------------------------------------------------------------------------------------------------------

@@ -6,19 +6,20 @@ DEFINITIONS = ("source", "model", "eval", "let")
 ROLES = ("train", "freeze", "track")
 CLAIMS = ("expands", "reshapes", "consolidates")
 GATES = ("require", "ensure")
-LATER = ("recipe", "extern", "type", "merge", "return")
-"""Reserved for what later versions of the edition bring."""
+EXTERNS = ("verifier", "objective", "source")
+"""What can be written outside and named by `extern`; `verifier` is no word of the language."""
 
 TOP_LEVEL = (
     "edition", "from", "param", "source", "model", "eval", "let", "stage", "objective",
-    "protect", "allow", "report", "export",
+    "type", "recipe", "extern", "protect", "allow", "report", "export",
 )  # fmt: skip
 IN_STAGE = ("source", "model", "eval", "let", *ROLES, "minimize", *GATES, "watch", "allow")
 IN_OBJECTIVE = ("let", "where")
+IN_RECIPE = ("source", "model", "eval", "let", "stage", "allow", "report", "return")
 
 KEYWORDS: frozenset[str] = frozenset(
     (
-        *TOP_LEVEL, *IN_STAGE, *IN_OBJECTIVE, *CLAIMS, *LATER,
+        *TOP_LEVEL, *IN_STAGE, *IN_OBJECTIVE, *IN_RECIPE, *CLAIMS,
         "import", "every", "within", "to", "by", "if", "then", "else", "and", "or", "not",
     )
 )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ptc.lang.keywords import LATER, TOP_LEVEL
+from ptc.lang.keywords import TOP_LEVEL
 from ptc.lang.source import Span
 
 _PIECES = re.compile(
@@ -68,12 +68,14 @@ class Layout:
 
 
 def is_top_level(word: str) -> bool:
-    return word in TOP_LEVEL or word in LATER
+    return word in TOP_LEVEL
 
 
 def scan(text: str, start: int = 0, end: int | None = None) -> Layout:
     """The layout of ``text[start:end]``, with offsets into the whole text."""
     end = len(text) if end is None else end
+    while start and text[start - 1] in " \t":  # a line begins at its margin
+        start -= 1
     comments: list[Span] = []
     lines: list[LineStart] = []
     brackets: list[Bracket] = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ptc.lang.ast import Name
+import re
+
+from ptc.lang.ast import Extern, Name
 from ptc.lang.diagnostic import Diagnostic, Label
-from ptc.lang.keywords import IN_OBJECTIVE, IN_STAGE, KEYWORDS, TOP_LEVEL
+from ptc.lang.keywords import EXTERNS, IN_OBJECTIVE, IN_RECIPE, IN_STAGE, KEYWORDS, TOP_LEVEL
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
 from ptc.lang.units import UNITS, spelled
@@ -111,6 +113,18 @@ def bad_name(name: str, place: Span) -> Diagnostic:
     )  # fmt: skip
 
 
+def bad_type_name(name: str, place: Span) -> Diagnostic:
+    plain = "".join(part[:1].upper() + part[1:] for part in name.split("_"))[:64]
+    return _error(
+        "S107", "bad-name", f"`{name[:70]}` is not the name of a type",
+        Label(place, "types are named by a capital letter, then letters, digits and `_`"),
+        helps=(f"write  {plain}",) if _TYPE_NAME.match(plain) else (),
+    )  # fmt: skip
+
+
+_TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*\Z")
+
+
 def misplaced_statement(word: str, place: Span, where: str, belongs: str) -> Diagnostic:
     return _error(
         "S108", "misplaced-statement", f"`{word}` does not stand {where}",
@@ -131,13 +145,6 @@ def unknown_edition(year: str, place: Span) -> Diagnostic:
         "S109", "unknown-edition", f"this version knows edition 2026, not {year}",
         Label(place, "an edition that does not exist here"),
         helps=("write  edition 2026",),
-    )  # fmt: skip
-
-
-def not_in_this_version(word: str, place: Span) -> Diagnostic:
-    return _error(
-        "S110", "not-in-this-version", f"`{word}` is reserved, and not in this version of ptc",
-        Label(place, "a later version reads this"),
     )  # fmt: skip
 
 
@@ -230,6 +237,62 @@ def step_is_no_call(place: Span) -> Diagnostic:
     )  # fmt: skip
 
 
+def return_is_not_last(place: Span, following: Span) -> Diagnostic:
+    return _error(
+        "S121", "return-is-not-last", "`return` is the last statement of a recipe, and its only one",
+        Label(place, "more follows"),
+        Label(following, "this would never be reached"),
+        helps=("move it to the end of the recipe",),
+    )  # fmt: skip
+
+
+def wrong_extern(extern: Extern) -> Diagnostic | None:
+    """What makes no sense about the head of an `extern`, the first of it."""
+    kind, result = extern.kind, extern.result
+    if kind.id not in EXTERNS:
+        near = closest(kind.id, EXTERNS)
+        return _error(
+            "S122", "extern-of-no-kind", f"there is no `extern {kind.id}`",
+            Label(kind.span, f"an `extern` is one of {_listed(EXTERNS)}"),
+            helps=(f"did you mean `extern {near}`?",) if near else (),
+        )  # fmt: skip
+    if kind.id == "objective" and result is not None:
+        return _error(
+            "S123", "extern-result", "an `extern objective` gives the loss, and says no type of it",
+            Label(result.span, "what it gives is known"),
+            helps=(f"leave out  -> {result.name}",),
+        )  # fmt: skip
+    if kind.id != "objective" and result is None:
+        gives = "-> Real" if kind.id == "verifier" else "-> Trajectories{prompt, response}"
+        return _error(
+            "S123", "extern-result", f"an `extern {kind.id}` says what it gives",
+            Label(extern.name.span, "no `->` and type follow its parameters"),
+            helps=(f"write  extern {kind.id} {extern.name.id}(…) {gives} = {extern.target.text}",),
+        )  # fmt: skip
+    if extern.target.parts is not None or not _TARGET.match(extern.target.value):
+        return _error(
+            "S124", "extern-target", "an `extern` names a function of an installed module",
+            Label(extern.target.span, 'not of the form "module:function"'),
+            helps=(f'write  "{_target(extern.target.value, extern.name.id)}"',),
+        )  # fmt: skip
+    return None
+
+
+_TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*\Z")
+
+
+def _target(written: str, name: str) -> str:
+    """A path, a dotted name or what else stands there, as ``module:function`` so far as it can be told."""
+    module, _, function = written.partition(":")
+    module = module.removeprefix("./").replace("/", ".")
+    if module.endswith(".py"):
+        module = module.removesuffix(".py")
+    elif not function and "." in module:
+        module, _, function = module.rpartition(".")
+    guess = f"{module}:{function or name}"
+    return guess if _TARGET.match(guess) else f"my_module:{name}"
+
+
 def unknown_unit(number: str, unit: str, place: Span) -> Diagnostic:
     near = closest(unit, UNITS)
     helps = () if near is None else (f"did you mean `{spelled(number, near)}`?",)
@@ -252,4 +315,4 @@ def _listed(words: tuple[str, ...]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-STATEMENTS = {"file": TOP_LEVEL, "stage": IN_STAGE, "objective": (*IN_OBJECTIVE, "loss")}
+STATEMENTS = {"file": TOP_LEVEL, "stage": IN_STAGE, "objective": (*IN_OBJECTIVE, "loss"), "recipe": IN_RECIPE}

@@ -1,21 +1,21 @@
 """Text to tree, and never an exception: what cannot be read is reported and stands in the tree as `Unreadable`.
 
-The whole text is parsed first. Only if that fails is it cut, at statements in column 1, and a stage or objective that
-fails again at the statements of its block; each piece is then parsed alone, so that one mistake gives one error and
-everything around it is still checked.
+The whole text is parsed first. Only if that fails is it cut, at statements in column 1, and a stage, objective or
+recipe that fails again at the statements of its block, and so on inwards; each piece is then parsed alone, so that one
+mistake gives one error and everything around it is still checked.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from ptc.lang import ast, mistakes
-from ptc.lang.build import Builder
+from ptc.lang.build import Builder, with_loss
 from ptc.lang.comments import Comments
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.grammar import parser
@@ -29,7 +29,7 @@ DEEPEST_BRACKETS = 64
 MOST_NODES = 10_000
 MOST_WORDS = 60_000
 
-_BODY = {"stage": mistakes.STATEMENTS["stage"], "objective": mistakes.STATEMENTS["objective"]}
+_WITH_BODY = ("stage", "objective", "recipe")
 
 
 def parse(source: Source) -> tuple[ast.Program, tuple[Diagnostic, ...]]:
@@ -53,7 +53,7 @@ class _Parsing:
         self.nodes = 0
 
     def program(self) -> tuple[ast.Program, tuple[Diagnostic, ...]]:
-        whole = Span(0, len(self.text))
+        whole = self._span(0, len(self.text))
         too_large = self._too_large()
         if too_large is not None:
             return ast.Program(whole, self.source, (ast.Unreadable(whole),)), (too_large,)
@@ -63,23 +63,26 @@ class _Parsing:
         else:
             statements = list(self._build(tree, 0))
         if self.nodes > MOST_NODES:
-            self.diagnostics.append(mistakes.too_many_parts(self.nodes, MOST_NODES, Span(0, 0)))
+            self.diagnostics.append(mistakes.too_many_parts(self.nodes, MOST_NODES, self._span(0, 0)))
         placed, misplaced = place(statements)
         self.diagnostics += misplaced
         closing = (*self.comments.closing(len(self.text)), *self.comments.within(0, len(self.text) + 1))
         program = ast.Program(whole, self.source, placed, closing)
         return program, tuple(sorted(self.diagnostics, key=lambda d: d.span.start if d.span else 0))
 
+    def _span(self, start: int, end: int) -> Span:
+        return Span(start, end, self.source)
+
     # Limits ----------------------------------------------------------------------------------------------------------
 
     def _too_large(self) -> Diagnostic | None:
         deep = next((b for b in self.layout.brackets if b.depth >= DEEPEST_BRACKETS), None)
         if deep is not None:
-            return mistakes.too_deep(Span(deep.offset, deep.offset + 1))
+            return mistakes.too_deep(self._span(deep.offset, deep.offset + 1))
         if len(self.text) > MOST_WORDS:
             words = len(re.findall(r"\w+|[^\w\s]", re.sub(r"#[^\n]*", "", self.text)))
             if words > MOST_WORDS:
-                return mistakes.too_many_parts(words, MOST_WORDS, Span(0, 0))
+                return mistakes.too_many_parts(words, MOST_WORDS, self._span(0, 0))
         return None
 
     # Reading pieces --------------------------------------------------------------------------------------------------
@@ -123,9 +126,9 @@ class _Parsing:
         ]
         return _cut(self.text, 0, len(self.text), cuts)
 
-    def _statement(self, piece: _Piece) -> tuple[ast.Statement, ...]:
+    def _statement(self, piece: _Piece, where: str = "file") -> tuple[ast.Statement, ...]:
         """The statements of a piece; what is wrong in it is reported once, or once per statement of its block."""
-        tree = self._read(piece)
+        tree = self._read(piece, where=where)
         if not isinstance(tree, Stop):
             return self._build(tree, piece.start)
         layout = scan(self.text, piece.start, piece.end)
@@ -136,20 +139,20 @@ class _Parsing:
         return (self._unreadable(piece),)
 
     def _report(self, piece: _Piece, layout: Layout, stop: Stop) -> None:
-        self.diagnostics.append(_unbalanced(self.text, layout, piece.end) or explain(stop))
+        self.diagnostics.append(self._unbalanced(layout, piece.end) or explain(stop))
 
     def _unreadable(self, piece: _Piece) -> ast.Unreadable:
         text = self.text[piece.start : piece.end]
         start = piece.start + len(text) - len(text.lstrip())
         end = piece.start + len(text.rstrip())
-        return ast.Unreadable(Span(start, max(start, end)), _declared_names(text))
+        return ast.Unreadable(self._span(start, max(start, end)), _declared_names(text))
 
     # A block, statement by statement ---------------------------------------------------------------------------------
 
     def _body(self, piece: _Piece, layout: Layout) -> ast.Statement | None:
-        """A stage or objective whose head reads, with each statement of its block read alone; None if it has none."""
-        first = next(iter(layout.lines), None)
-        if first is None or first.word not in _BODY:
+        """A stage, objective or recipe whose head reads, with each statement of its block read alone; else None."""
+        first = _FIRST_WORD.match(self.text, piece.start, piece.end)
+        if first is None or first["word"] not in _WITH_BODY:
             return None
         opening = next((b for b in layout.brackets if b.char == "{" and b.depth == 0), None)
         if opening is None:
@@ -166,33 +169,36 @@ class _Parsing:
             if isinstance(tree, Stop) or tree.children:
                 return None
         built = self._build(head, piece.start)[0]
-        assert isinstance(built, ast.Stage | ast.Objective)
+        assert isinstance(built, ast.Stage | ast.Objective | ast.Recipe)
         reported = len(self.diagnostics)
         statements: list[ast.Statement] = []
         for part in _cut(self.text, inside, end, _starts_within(layout, inside, end)):
-            statements += self._inner(part, first.word)
+            statements += self._statement(part, first["word"])
         if closing is None and len(self.diagnostics) == reported:
-            fault = _unbalanced(self.text, layout, piece.end)
+            fault = self._unbalanced(layout, piece.end)
             assert fault is not None
             self.diagnostics.append(fault)
-        span = Span(opening.offset, end + (closing is not None))
+        span = self._span(opening.offset, end + (closing is not None))
+        if isinstance(built, ast.Objective):
+            statements = [with_loss(statement) for statement in statements]
         body = ast.Block(span, tuple(statements), self.comments.closing(end))
-        return _with_body(built, body)
+        return replace(built, span=built.span.to(span), body=body)
 
-    def _inner(self, piece: _Piece, where: str) -> tuple[ast.Statement, ...]:
-        tree = self._read(piece, where=where)
-        if not isinstance(tree, Stop):
-            return self._build(tree, piece.start)
-        self._report(piece, scan(self.text, piece.start, piece.end), tree)
-        return (self._unreadable(piece),)
-
-
-def _with_body(statement: ast.Stage | ast.Objective, body: ast.Block) -> ast.Statement:
-    span = Span(statement.span.start, body.span.end)
-    before, trailing = statement.comments, statement.trailing
-    if isinstance(statement, ast.Stage):
-        return ast.Stage(span, statement.name, statement.claims, body, comments=before, trailing=trailing)
-    return ast.Objective(span, statement.name, statement.parameters, body, comments=before, trailing=trailing)
+    def _unbalanced(self, layout: Layout, end: int) -> Diagnostic | None:
+        """The bracket or string that spoils a piece, if one does."""
+        if layout.unclosed_string is not None:
+            start = layout.unclosed_string.start
+            quotes = '"""' if self.text.startswith('"""', start) else '"'
+            return mistakes.unclosed_string(self._span(start, start + len(quotes)), quotes)
+        if layout.unclosed is not None:
+            last = len(self.text[:end].rstrip())
+            opened = layout.unclosed.offset
+            return mistakes.unclosed_bracket(
+                layout.unclosed.char, self._span(opened, opened + 1), self._span(last, last)
+            )
+        if layout.stray is not None:
+            return mistakes.stray_bracket(layout.stray.char, self._span(layout.stray.offset, layout.stray.offset + 1))
+        return None
 
 
 def _opens_statement(text: str, line: LineStart) -> bool:
@@ -202,6 +208,7 @@ def _opens_statement(text: str, line: LineStart) -> bool:
     return line.word not in KEYWORDS and _TWO_WORDS.match(text, line.offset) is not None
 
 
+_FIRST_WORD = re.compile(r"(?:\s|#[^\n]*)*(?P<word>[^\W\d]\w*)")
 _TWO_WORDS = re.compile(r"\w+[ \t]+[^\W\d]\w*[ \t]*[={]")
 
 
@@ -221,24 +228,9 @@ def _starts_within(layout: Layout, start: int, end: int) -> list[int]:
     return [line.offset for line in lines if line.column == margin]
 
 
-def _unbalanced(text: str, layout: Layout, end: int) -> Diagnostic | None:
-    """The bracket or string that spoils a piece, if one does."""
-    if layout.unclosed_string is not None:
-        place = layout.unclosed_string
-        quotes = '"""' if text.startswith('"""', place.start) else '"'
-        return mistakes.unclosed_string(Span(place.start, place.start + len(quotes)), quotes)
-    if layout.unclosed is not None:
-        last = len(text[:end].rstrip())
-        return mistakes.unclosed_bracket(
-            layout.unclosed.char, Span(layout.unclosed.offset, layout.unclosed.offset + 1), Span(last, last)
-        )
-    if layout.stray is not None:
-        return mistakes.stray_bracket(layout.stray.char, Span(layout.stray.offset, layout.stray.offset + 1))
-    return None
-
-
 _NAMING = re.compile(
-    r"\s*(?:(?:param|source|model|eval|let|stage|objective|train|freeze|track|recipe)\s+(?P<name>[^\W\d]\w*)"
+    r"\s*(?:(?:param|source|model|eval|let|stage|objective|train|freeze|track|recipe|type)\s+(?P<name>[^\W\d]\w*)"
+    r"|extern\s+(?:\w+\s+)?(?P<outside>[^\W\d]\w*)\s*\("
     r"|[^\W\d]\w*\s+(?P<other>[^\W\d]\w*)\s*=|from\s[^#\n]*\bimport\s(?P<imported>[^#\n]*))"
 )
 
@@ -251,4 +243,4 @@ def _declared_names(text: str) -> tuple[str, ...]:
         return ()
     if match["imported"] is not None:
         return tuple(re.findall(r"[^\W\d]\w*", match["imported"]))
-    return (match["name"] or match["other"],)
+    return (match["name"] or match["outside"] or match["other"],)

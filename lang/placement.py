@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from ptc.lang import ast, mistakes
 from ptc.lang.diagnostic import Diagnostic
@@ -15,13 +16,17 @@ _PLACES: dict[type[ast.Statement], tuple[str, ...]] = {
     ast.Edition: ("file",),
     ast.Import: ("file",),
     ast.Param: ("file",),
-    ast.Define: ("file", "stage", "objective"),
-    ast.Stage: ("file",),
+    ast.Define: ("file", "stage", "objective", "recipe"),
+    ast.Stage: ("file", "recipe"),
+    ast.TypeAlias: ("file",),
+    ast.Recipe: ("file",),
+    ast.Extern: ("file",),
+    ast.Return: ("recipe",),
     ast.Objective: ("file",),
     ast.Protect: ("file",),
-    ast.Report: ("file",),
+    ast.Report: ("file", "recipe"),
     ast.Export: ("file",),
-    ast.Allow: ("file", "stage"),
+    ast.Allow: ("file", "stage", "recipe"),
     ast.Role: ("stage",),
     ast.Minimize: ("stage",),
     ast.Setting: ("stage",),
@@ -30,8 +35,13 @@ _PLACES: dict[type[ast.Statement], tuple[str, ...]] = {
     ast.Loss: ("objective",),
     ast.Where: ("objective",),
 }
-_HERE = {"file": "at the top level of a file", "stage": "inside a stage", "objective": "inside an objective"}
-_THERE = {"file": "to the top level", "stage": "inside a stage", "objective": "inside an objective"}
+_HERE = {
+    "file": "at the top level of a file",
+    "stage": "inside a stage",
+    "objective": "inside an objective",
+    "recipe": "inside a recipe",
+}
+_THERE = {**_HERE, "file": "to the top level"}
 
 
 def place(statements: Iterable[ast.Statement]) -> tuple[tuple[ast.Statement, ...], tuple[Diagnostic, ...]]:
@@ -61,7 +71,7 @@ class _Placing:
         word = _first_word(statement)
         places = _PLACES[type(statement)]
         if isinstance(statement, ast.Define) and where == "objective" and statement.keyword != "let":
-            places = ("file", "stage")
+            places = ("file", "stage", "recipe")
         if isinstance(statement, ast.Setting) and where not in places:
             self.diagnostics.append(mistakes.setting_outside(statement.name))
             return ast.Unreadable(statement.span, (statement.name.id,))
@@ -72,18 +82,28 @@ class _Placing:
                 return self._misplaced(statement, word, "behind other statements", "on the first line")
             if statement.year.value != THIS_EDITION:
                 self.diagnostics.append(mistakes.unknown_edition(statement.year.text, statement.year.span))
-        if isinstance(statement, ast.Stage | ast.Objective):
-            inside = "stage" if isinstance(statement, ast.Stage) else "objective"
-            body = replace(statement.body, statements=self.all(statement.body.statements, inside))
+        if isinstance(statement, ast.Stage | ast.Objective | ast.Recipe):
+            body = replace(statement.body, statements=self.all(statement.body.statements, word))
+            if isinstance(statement, ast.Recipe):
+                self._returns(body.statements)
             return replace(statement, body=body)
         return statement
 
+    def _returns(self, statements: Sequence[ast.Statement]) -> None:
+        """`return` is the last statement of a recipe, so that there is no second one."""
+        for statement, following in pairwise(statements):
+            if isinstance(statement, ast.Return):
+                self.diagnostics.append(mistakes.return_is_not_last(_start(statement, "return"), _start(following)))
+
     def _misplaced(self, statement: ast.Statement, word: str, where: str, belongs: str) -> ast.Statement:
-        at = Span(statement.span.start, statement.span.start + len(word))
-        self.diagnostics.append(mistakes.misplaced_statement(word, at, where, belongs))
+        self.diagnostics.append(mistakes.misplaced_statement(word, _start(statement, word), where, belongs))
         name = getattr(statement, "name", None)
         names = (name.id,) if isinstance(name, ast.Name) else ()
         return ast.Unreadable(statement.span, names, comments=statement.comments, trailing=statement.trailing)
+
+
+def _start(statement: ast.Statement, word: str = ".") -> Span:
+    return replace(statement.span, end=statement.span.start + len(word))
 
 
 def _first_word(statement: ast.Statement) -> str:
@@ -99,5 +119,7 @@ def _first_word(statement: ast.Statement) -> str:
             return statement.name.id
         case ast.Import():
             return "from"
+        case ast.TypeAlias():
+            return "type"
         case _:
             return type(statement).__name__.lower()

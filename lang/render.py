@@ -81,7 +81,7 @@ def wants_colour(is_terminal: bool) -> bool:
 def _by_source(labels: Iterable[Label], source: Source | None) -> list[tuple[Source, list[Label]]]:
     groups: list[tuple[Source, list[Label]]] = []
     for label in labels:
-        text = label.source or source
+        text = label.span.text or source
         if text is None:
             continue
         group = next((labels for other, labels in groups if other is text), None)

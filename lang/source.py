@@ -12,10 +12,12 @@ class Span:
 
     start: int
     end: int
+    text: Source | None = field(default=None, compare=False, repr=False)
+    """The text it is in; the parser says it of every span of a tree, because a program may stand in several files."""
 
     def to(self, other: Span) -> Span:
-        """The smallest span that covers both."""
-        return Span(min(self.start, other.start), max(self.end, other.end))
+        """The smallest span that covers both, in the text of this one."""
+        return Span(min(self.start, other.start), max(self.end, other.end), self.text)
 
 
 @dataclass(frozen=True, eq=False)

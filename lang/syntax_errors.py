@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ptc.lang import mistakes
 from ptc.lang.diagnostic import Diagnostic
-from ptc.lang.keywords import CLAIMS, DEFINITIONS, KEYWORDS, LATER, ROLES
+from ptc.lang.keywords import CLAIMS, DEFINITIONS, KEYWORDS, ROLES
 from ptc.lang.source import Source, Span
 from ptc.lang.suggest import closest, did_you_mean
 
@@ -22,8 +22,8 @@ _OPERATOR = frozenset({"PIPE", "OR", "AND", "COMPARE", "PLUS", "MINUS", "STAR", 
 _STATEMENT = frozenset(
     {
         "EDITION", "IMPORT_FROM", "PARAM", "SOURCE", "MODEL", "EVAL", "LET", "STAGE", "OBJECTIVE", "TRAIN", "FREEZE",
-        "TRACK", "MINIMIZE", "REQUIRE", "ENSURE", "WATCH", "PROTECT", "ALLOW", "REPORT", "EXPORT", "WHERE", "NAME",
-        "RBRACE", "$END",
+        "TRACK", "MINIMIZE", "REQUIRE", "ENSURE", "WATCH", "PROTECT", "ALLOW", "REPORT", "EXPORT", "WHERE", "TYPE",
+        "RECIPE", "RETURN", "EXTERN", "NAME", "RBRACE", "$END",
     }
 )  # fmt: skip
 _WORDS = frozenset(word.upper() for word in KEYWORDS) | {"IMPORT_FROM"}
@@ -128,7 +128,7 @@ class Stop:
     start: int
     end: int
     where: str = "file"
-    """What the piece stands in: ``file``, ``stage`` or ``objective``."""
+    """What the piece stands in: ``file``, ``stage``, ``objective`` or ``recipe``."""
     first: int = 0
     """Where the piece begins."""
 
@@ -136,9 +136,12 @@ class Stop:
     def word(self) -> str:
         return self.source.text[self.start : self.end]
 
+    def part(self, start: int, end: int) -> Span:
+        return Span(start, end, self.source)
+
     @property
     def place(self) -> Span:
-        return Span(self.start, self.end)
+        return self.part(self.start, self.end)
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -156,7 +159,7 @@ class Stop:
                 break
             end = line_start + comment
         token = _LAST_TOKEN.search(text, self.first, end)
-        return Span(token.start(), end) if token else Span(self.first, self.first)
+        return self.part(token.start(), end) if token else self.part(self.first, self.first)
 
     def same_line(self, span: Span) -> bool:
         return "\n" not in self.source.text[span.end : self.start]
@@ -191,7 +194,7 @@ def explain(stop: Stop) -> Diagnostic:
     want = expectation(stop.wanted)
     if stop.wanted == {"NAME"}:
         want = _NAMED.get(after, want)
-    place = Span(before.end, before.end)
+    place = stop.part(before.end, before.end)
     return mistakes.expected(
         want, _after(after), place, _found(stop), stop.place, stop.same_line(place), _meant(stop, stop.word)
     )
@@ -226,12 +229,6 @@ def _found(stop: Stop) -> str | None:
 
 
 # Slips ---------------------------------------------------------------------------------------------------------------
-
-
-def _later(stop: Stop) -> Diagnostic | None:
-    if stop.found.lower() in LATER and "STATEMENT" in stop.wanted:
-        return mistakes.not_in_this_version(stop.word, stop.place)
-    return None
 
 
 def _reserved(stop: Stop) -> Diagnostic | None:
@@ -289,10 +286,10 @@ def _foreign(stop: Stop) -> Diagnostic | None:
     if text.startswith(("//", "/*"), stop.start) and stop.found == "SLASH":
         return mistakes.other_spelling("//", stop.place, "comments begin with `#`", "write  # …")
     if stop.found == "SLASH" and text[stop.start - 1 : stop.start] == "/":
-        place = Span(stop.start - 1, stop.end)
+        place = stop.part(stop.start - 1, stop.end)
         return mistakes.other_spelling("//", place, "comments begin with `#`", "write  # …")
     if stop.found == "STAR" and text[stop.start - 1 : stop.start] == "*":
-        place = Span(stop.start - 1, stop.end)
+        place = stop.part(stop.start - 1, stop.end)
         return mistakes.other_spelling("**", place, "there is no power operator", "write the product out")
     return None
 
@@ -313,7 +310,7 @@ def _equals(stop: Stop) -> Diagnostic | None:
 def _bare_fraction(stop: Stop) -> Diagnostic | None:
     before = stop.before()
     if stop.found == "NUMBER" and stop.text(before) == "." and before.end == stop.start:
-        place = Span(before.start, stop.end)
+        place = stop.part(before.start, stop.end)
         return mistakes.other_spelling(stop.text(place), place, "a number begins with a digit", f"write  0.{stop.word}")
     return None
 
@@ -327,7 +324,7 @@ def _absent_value(stop: Stop) -> Diagnostic | None:
     sign = stop.text(before)
     if sign not in KEYWORDS and sign not in ("=", "|>", "+", "-", "*", "/", ",", "(", "["):
         return None
-    place = Span(before.end, before.end)
+    place = stop.part(before.end, before.end)
     return mistakes.expected("a value", _after(sign), place, "another statement", name, False)
 
 
@@ -343,7 +340,7 @@ def _missing_comma(stop: Stop) -> Diagnostic | None:
     if inside and stop.found in starts and "VALUE" not in stop.wanted:
         before = stop.before()
         items = "arguments" if "RPAR" in stop.accepted else "items"
-        return mistakes.missing_comma(stop.place, Span(before.end, before.end), items)
+        return mistakes.missing_comma(stop.place, stop.part(before.end, before.end), items)
     return None
 
 
@@ -381,11 +378,10 @@ def _unknown_word(stop: Stop, word: str, place: Span) -> Diagnostic:
     before = stop.before(place.start)
     helps = did_you_mean(word, ("every", "within", "from", "to", "by", "and", "or"))
     after = _after(stop.text(before))
-    return mistakes.expected(_END, after, Span(before.end, before.end), f"`{word}`", place, True, helps)
+    return mistakes.expected(_END, after, stop.part(before.end, before.end), f"`{word}`", place, True, helps)
 
 
 _SLIPS: tuple[Callable[[Stop], Diagnostic | None], ...] = (
-    _later,
     _reserved,
     _character,
     _foreign,

@@ -99,7 +99,7 @@ def test_every_finding_has_a_place_and_every_place_is_in_the_text() -> None:
         for each in result.diagnostics:
             assert each.labels
             for label in each.labels:
-                within = label.source.text if label.source else text
+                within = label.span.text.text if label.span.text else text
                 assert 0 <= label.span.start <= label.span.end <= len(within)
 
 

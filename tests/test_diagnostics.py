@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -144,7 +145,7 @@ def test_what_a_program_says_does_nothing_to_the_terminal() -> None:
 def test_places_in_another_text() -> None:
     library = Source("std/objectives/grpo.pt", "objective grpo(\n  rollouts: Trajectories by policy,\n) {}\n")
     source = Source("p.pt", "minimize grpo(x)")
-    labels = (Label(Span(14, 15), "this"), Label(_at(library, "by policy"), "wanted here", library))
+    labels = (Label(Span(14, 15), "this"), Label(replace(_at(library, "by policy"), text=library), "wanted here"))
     assert (
         render(Diagnostic("T1", "t", "error", "title", labels), source)
         == """\

@@ -130,9 +130,12 @@ class Maker:
     # Statements
 
     def type(self) -> ast.Type:
-        columns = self.maybe(lambda: self.many(self.field, least=1))
+        columns = self.maybe(lambda: self.many(self.column_type, least=1))
         name = self.pick(("Real", "Trajectories", "Anchor"))
         return ast.Type(HERE, name, columns, self.maybe(self.name), self.maybe(self.number), self.chance())
+
+    def column_type(self) -> ast.ColumnType:
+        return ast.ColumnType(HERE, self.field(), self.maybe(self.name))
 
     def parameter(self) -> ast.Parameter:
         comments = self.comments()
@@ -147,8 +150,10 @@ class Maker:
     def block(self, statement: Callable[[], ast.Statement]) -> ast.Block:
         return ast.Block(HERE, self.statements(statement), self.comments())
 
-    def statements(self, statement: Callable[[], ast.Statement]) -> tuple[ast.Statement, ...]:
-        made = self.many(statement, most=4)
+    def statements(
+        self, statement: Callable[[], ast.Statement], exactly: int | None = None
+    ) -> tuple[ast.Statement, ...]:
+        made = self.many(statement, least=exactly or 0, most=4 if exactly is None else exactly)
         dressed = [replace(s, comments=self.comments(), trailing=self.trailing()) for s in made]
         return tuple(
             replace(s, comments=("", *s.comments)) if number and self.chance() else s
@@ -176,6 +181,35 @@ class Maker:
         )
         return self.pick(options)()
 
+    def in_recipe(self) -> ast.Statement:
+        options: tuple[Callable[[], ast.Statement], ...] = (
+            lambda: self.define("source", "model", "eval", "let"),
+            self.allow,
+            self.stage,
+            lambda: ast.Report(HERE, self.many(self.expr, least=1, most=2)),
+        )
+        return self.pick(options)()
+
+    def recipe(self) -> ast.Statement:
+        body = self.block(self.in_recipe)
+        ending = self.statements(lambda: ast.Return(HERE, self.value()), exactly=1)
+        body = replace(body, statements=(*body.statements, *(ending if self.chance() else ())))
+        result = self.maybe(lambda: ast.Type(HERE, self.pick(("Model", "Rows"))))
+        return ast.Recipe(HERE, self.name(), self.parameters(), result, body)
+
+    def extern(self) -> ast.Statement:
+        kind = self.verb("verifier", "objective", "source")
+        result = None if kind.id == "objective" else self.type()
+        target = ast.String(HERE, '"lab.rewards:judge"', "lab.rewards:judge")
+        return ast.Extern(HERE, kind, self.name(), self.parameters(), result, target)
+
+    def stage(self) -> ast.Statement:
+        return ast.Stage(HERE, self.name(), self.many(self.claim, most=2), self.block(self.in_stage))
+
+    def parameters(self) -> tuple[ast.Parameter, ...]:
+        made = self.many(self.parameter)
+        return tuple({parameter.name.id: parameter for parameter in made}.values())
+
     def in_objective(self) -> ast.Statement:
         options: tuple[Callable[[], ast.Statement], ...] = (
             lambda: self.define("let"),
@@ -190,8 +224,11 @@ class Maker:
             self.allow,
             lambda: ast.Import(HERE, self.many(self.name, least=1), self.chance(), self.many(self.name, least=1)),
             lambda: ast.Param(HERE, self.name(), self.type(), self.maybe(self.value)),
-            lambda: ast.Stage(HERE, self.name(), self.many(self.claim, most=2), self.block(self.in_stage)),
-            lambda: ast.Objective(HERE, self.name(), self.many(self.parameter), self.block(self.in_objective)),
+            self.stage,
+            self.recipe,
+            self.extern,
+            lambda: ast.TypeAlias(HERE, ast.Name(HERE, self.pick(("Rows", "T"))), self.type()),
+            lambda: ast.Objective(HERE, self.name(), self.parameters(), self.block(self.in_objective)),
             lambda: ast.Protect(HERE, self.expr(), self.maybe(self.number), self.maybe(self.plain)),
             lambda: ast.Report(HERE, self.many(self.expr, least=1, most=2)),
             lambda: ast.Export(HERE, self.expr(), self.string()),
