@@ -1,4 +1,4 @@
-"""The commands that only read programs: `ptc check`, `fmt`, `explain`."""
+"""The commands that only read programs: `ptc check` and `fmt`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -89,35 +88,3 @@ def fmt(files: Sequence[str], only_check: bool) -> int:
                 api.rewrite(file, result.text)
                 print(f"{file}: reformatted")
     return code
-
-
-def explain(code: str | None) -> int:
-    """`ptc explain`: the page of a code; without one, the list."""
-    titles = _titles()
-    if code is None:
-        for known, title in titles.items():
-            print(f"{known}  {title}")
-        return 0
-    wanted = code.upper()
-    if wanted not in titles:
-        import difflib
-
-        close = difflib.get_close_matches(wanted, titles, n=1)
-        guess = f": did you mean `{close[0]}`?" if close else ""
-        print(f"ptc explain: there is no code `{code}`{guess}; `ptc explain` lists all", file=sys.stderr)
-        return 2
-    print(_pages().joinpath(f"{wanted}.md").read_text(encoding="utf-8").rstrip())
-    return 0
-
-
-def _pages() -> Path:
-    return Path(__file__).parent / "errors"
-
-
-def _titles() -> dict[str, str]:
-    """Code to title, which a page's first line gives: ``# P201: …``."""
-    titles = {}
-    for page in sorted(_pages().glob("[A-Z][0-9][0-9][0-9].md")):
-        with page.open(encoding="utf-8") as text:
-            titles[page.stem] = text.readline().strip().removeprefix(f"# {page.stem}: ")
-    return titles

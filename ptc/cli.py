@@ -116,12 +116,12 @@ def fmt(parser: Parser, words: Sequence[str]) -> int:
 
 
 def explain(parser: Parser, words: Sequence[str]) -> int:
-    """Prints the page of an error code, or the list of all codes."""
-    parser.add_argument("code", nargs="?", metavar="CODE", help="such as P201 or its name")
+    """Prints the page of a finding, or the list of all."""
+    parser.add_argument("finding", nargs="?", metavar="CODE", help="such as P201, or its name: false-on-policy")
     found = parser.parse_all(words)
-    from ptc import checking
+    from ptc import explaining
 
-    return checking.explain(found.code)
+    return explaining.explain(found.finding)
 
 
 def plan(parser: Parser, words: Sequence[str]) -> int:
@@ -152,11 +152,22 @@ def run(parser: Parser, words: Sequence[str]) -> int:
 def graph(parser: Parser, words: Sequence[str]) -> int:
     """Draws the graph of a program."""
     _program(parser)
-    parser.add_argument("--format", choices=("mermaid", "dot", "json"), default="mermaid")
+    forms = ("mermaid", "dot", "svg", "json")
+    parser.add_argument("--format", choices=forms, default="mermaid", help="svg is drawn by Graphviz")
     found = parser.parse_all(words)
     from ptc import running
 
     return running.graph(_request(parser, found), found.format)
+
+
+def new(parser: Parser, words: Sequence[str]) -> int:
+    """Begins a program from a template, or lists the templates."""
+    parser.add_argument("template", nargs="?", metavar="TEMPLATE", help="such as grpo; without one, the list")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="where; else a folder of the template's name")
+    found = parser.parse_all(words)
+    from ptc import starting
+
+    return starting.new(found.template, found.folder)
 
 
 def runs(parser: Parser, words: Sequence[str]) -> int:
@@ -179,6 +190,7 @@ COMMANDS: dict[str, Command] = {
     "plan": plan,
     "run": run,
     "graph": graph,
+    "new": new,
     "runs": runs,
 }
 

@@ -1,11 +1,14 @@
-"""A graph as a picture in text (mermaid, dot), and as JSON."""
+"""A graph as a picture in text (mermaid, dot), as a picture by Graphviz (svg), and as JSON."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 
 from ptc.compiler.graph import Graph, Node
+from ptc.runtime.artifacts import ResourceMissing
 
 
 def mermaid(graph: Graph) -> str:
@@ -25,7 +28,8 @@ def dot(graph: Graph) -> str:
     lines = ["digraph {", "  node [fontname=Helvetica]"]
     for meaning, node in graph.nodes.items():
         shape = _DOT.get(node.kind, "ellipse")
-        lines.append(f'  {names[meaning]} [label="{_text(node, _DOT_LINE_END)}", shape={shape}]')
+        label = _text(node, "\n").replace("\\", "\\\\").replace("\n", "\\n")
+        lines.append(f'  {names[meaning]} [label="{label}", shape={shape}]')
     for source, to, gate in edges(graph):
         lines.append(f"  {names[source]} -> {names[to]}" + (" [style=dashed]" if gate else ""))
     return "\n".join([*lines, "}"])
@@ -40,7 +44,19 @@ def as_json(graph: Graph) -> str:
     return json.dumps({"schema": 1, "nodes": nodes, "roots": list(graph.roots)}, indent=2)
 
 
-FORMATS: Mapping[str, Callable[[Graph], str]] = {"mermaid": mermaid, "dot": dot, "json": as_json}
+def svg(graph: Graph) -> str:
+    """The digraph as Graphviz draws it. Raises `ResourceMissing` where Graphviz is not there or does not draw."""
+    program = shutil.which("dot")
+    if program is None:
+        raise ResourceMissing("--format svg needs `dot` of Graphviz, which is not installed; --format dot does not")
+    done = subprocess.run([program, "-Tsvg"], input=dot(graph), capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"it left with {done.returncode}"]
+        raise ResourceMissing(f"the `dot` of Graphviz did not draw: {said[0]}")
+    return done.stdout.rstrip()
+
+
+FORMATS: Mapping[str, Callable[[Graph], str]] = {"mermaid": mermaid, "dot": dot, "svg": svg, "json": as_json}
 
 _MERMAID = {
     "train": ("[[", "]]"),
@@ -50,7 +66,6 @@ _MERMAID = {
     "export": ("[/", "/]"),
 }
 _DOT = {"train": "box", "new_model": "box", "claim": "diamond", "gate": "diamond", "export": "folder"}
-_DOT_LINE_END = "\\n"
 
 
 def edges(graph: Graph) -> Iterator[tuple[str, str, bool]]:

@@ -127,12 +127,11 @@ def _emitted(prepared: Prepared, emit: str, as_json: bool) -> str:
 
 def graph(request: Request, format: str) -> int:
     try:
-        prepared = prepare(request, to_run=False)
+        print(drawing.FORMATS[format](prepare(request, to_run=False).graph))
     except Refused:
         return 2
     except tuple(EXIT_CODES) as error:
         return ended(error)
-    print(drawing.FORMATS[format](prepared.graph))
     return 0
 
 

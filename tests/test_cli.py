@@ -85,7 +85,7 @@ def test_a_missing_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["plan", "program.pt", "--set", "beta"], "--set takes NAME=VALUE, not `beta`"),
         (["plan", "program.pt", "--set", "a=1", "--set", "a=2"], "--set gives `a` twice"),
         (["plan", "program.pt", "--emit", "gaph"], "invalid choice: 'gaph'"),
-        (["explain", "S10l"], "there is no code `S10l`: did you mean `S1"),
+        (["explain", "S10l"], "no finding is called `S10l`: did you mean `S101`?"),
         (["plan", "program.pt", "--profile", "none.toml"], "none.toml: the profile cannot be read"),
         (["run", "program.pt", "--to", "dems"], "--to names no node: `dems`: did you mean `demos`?"),
     ],

@@ -69,6 +69,7 @@ def test_torch_is_not_there(ptc: Run) -> None:
         (("plan", "spelling.pt"), "to run"),
         (("graph", "spelling.pt"), "flowchart TD"),
         (("runs",), "no runs"),
+        (("new", "sft", "mine"), "wrote mine/program.pt"),
         (("plan", "spelling.pt", "--emit", "core"), "Program"),
     ],
 )
