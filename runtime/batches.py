@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress
 from math import ceil
 from typing import TypeVar
 
@@ -23,13 +24,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Sample:
-    """One row as token ids. `sequences` maps `response`, `chosen` or `rejected` to (prompt ids, ids that bear loss)."""
+    """One row as token ids. `sequences` maps `response`, `chosen`, … to (prompt ids, ids that bear loss)."""
 
     sequences: Mapping[str, tuple[TokenIds, TokenIds]]
     numbers: Mapping[str, float] = field(default_factory=dict)
     """Columns with one number per sample, such as `reward`."""
     token_numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Columns with one number per token of `response`, such as `logprobs`."""
+    """Columns with one number per token of `response` that bears loss, such as `logprobs`."""
+    masks: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    """Of a sequence in which not all ids behind the prompt bear loss: which do."""
 
     @property
     def length(self) -> int:
@@ -54,9 +57,11 @@ class Sequences:
     input_lengths: torch.Tensor
     """(S,)"""
     tokens: torch.Tensor
-    """(N,) ids of the response tokens: what the last inputs of each sample predict."""
+    """(N,) ids of the tokens that bear loss: what the inputs predict of which `predicts` says so."""
     lengths: torch.Tensor
-    """(S,) response tokens of each sample, 0 allowed."""
+    """(S,) tokens of each sample that bear loss, 0 allowed."""
+    predicts: torch.Tensor
+    """As long as `inputs`: whether the token behind it bears loss."""
 
     @cached_property
     def owner(self) -> torch.Tensor:
@@ -80,6 +85,16 @@ class Sequences:
             input_lengths=self.input_lengths[start:stop],
             tokens=self.tokens[self.token_bounds[start] : self.token_bounds[stop]],
             lengths=self.lengths[start:stop],
+            predicts=self.predicts[self.input_bounds[start] : self.input_bounds[stop]],
+        )
+
+    def to(self, device: torch.device) -> Sequences:
+        return Sequences(
+            inputs=self.inputs.to(device),
+            input_lengths=self.input_lengths.to(device),
+            tokens=self.tokens.to(device),
+            lengths=self.lengths.to(device),
+            predicts=self.predicts.to(device),
         )
 
 
@@ -130,15 +145,7 @@ class Batch:
             prompt=self.prompt.to(device),
             numbers={name: column.to(device) for name, column in self.numbers.items()},
             token_numbers={name: column.to(device) for name, column in self.token_numbers.items()},
-            sequences={
-                name: Sequences(
-                    inputs=sequences.inputs.to(device),
-                    input_lengths=sequences.input_lengths.to(device),
-                    tokens=sequences.tokens.to(device),
-                    lengths=sequences.lengths.to(device),
-                )
-                for name, sequences in self.sequences.items()
-            },
+            sequences={name: sequences.to(device) for name, sequences in self.sequences.items()},
         )
 
 
@@ -162,7 +169,7 @@ def collate(groups: Sequence[Sequence[Sample]]) -> Batch:
             name: torch.tensor(_chained([sample.token_numbers[name] for sample in samples]), dtype=torch.float32)
             for name in columns.token_numbers
         },
-        sequences={name: _pack([sample.sequences[name] for sample in samples]) for name in columns.sequences},
+        sequences={name: _pack(samples, name) for name in columns.sequences},
     )
 
 
@@ -191,13 +198,21 @@ class Order:
         return drawn
 
 
-def _pack(pairs: Sequence[tuple[TokenIds, TokenIds]]) -> Sequences:
+def _pack(samples: Sequence[Sample], name: str) -> Sequences:
+    pairs = [sample.sequences[name] for sample in samples]
+    masks = [sample.masks.get(name) or [True] * len(ids) for sample, (_, ids) in zip(samples, pairs, strict=True)]
     inputs = [[*prompt, *ids][:-1] if ids else list(prompt) for prompt, ids in pairs]
+    predicts = [
+        [*[False] * (len(prompt) - 1), *mask] if ids else [False] * len(prompt)
+        for (prompt, ids), mask in zip(pairs, masks, strict=True)
+    ]
+    borne = [list(compress(ids, mask)) for (_, ids), mask in zip(pairs, masks, strict=True)]
     return Sequences(
         inputs=torch.tensor(_chained(inputs), dtype=torch.long),
         input_lengths=torch.tensor([len(ids) for ids in inputs], dtype=torch.long),
-        tokens=torch.tensor(_chained([ids for _, ids in pairs]), dtype=torch.long),
-        lengths=torch.tensor([len(ids) for _, ids in pairs], dtype=torch.long),
+        tokens=torch.tensor(_chained(borne), dtype=torch.long),
+        lengths=torch.tensor([len(ids) for ids in borne], dtype=torch.long),
+        predicts=torch.tensor(_chained(predicts), dtype=torch.bool),
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from ptc.compiler.graph import Json
+from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.loss import Loss
 from ptc.runtime.nodes.rows import shuffled
 from ptc.runtime.nodes.score import rows_for
+from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.rollouts import sample_rows, sampling_of
 from ptc.runtime.samples import by_prompt, sampled, tokenised
 from ptc.runtime.sampling import seed_of
@@ -34,12 +36,17 @@ class FixedFlow:
     """Rows as materialised, tokenised once. A unit is a row, or a prompt with all its rows."""
 
     def __init__(
-        self, rows: pa.Table, unit: str, loss: Loss, tokenizer: PreTrainedTokenizerBase, max_length: int | None
+        self, rows: pa.Table, unit: str, loss: Loss, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
     ) -> None:
         """`unit` is ``samples`` or ``prompts``. Raises `InputWrong` for rows on which the loss cannot be computed."""
-        samples = tokenised(rows, loss, tokenizer, max_length)
+        samples, self.counts = tokenised(rows, loss, tokenizer, rendering)
         groups = by_prompt(rows) if unit == "prompts" else [[row] for row in range(rows.num_rows)]
-        self._units: list[list[Sample]] = [[samples[row] for row in group] for group in groups]
+        units = [[sample for row in group for sample in samples[row]] for group in groups]
+        self._units: list[list[Sample]] = [unit for unit in units if unit]
+        if not self._units:
+            raise InputWrong(
+                f"all {rows.num_rows} rows are longer than max_length = {rendering.max_length}: none is left"
+            )
 
     @property
     def size(self) -> int:

@@ -20,15 +20,15 @@ def token_logits(model: torch.nn.Module, head: torch.nn.Module, columns: Sequenc
     (scaling, soft-capping) still happens.
     """
     lengths = torch.cat([sequences.input_lengths for sequences in columns])
-    responses = torch.cat([sequences.lengths for sequences in columns])
     position = torch.arange(int(lengths.max()) if len(lengths) else 0, device=lengths.device)
     present = position < lengths.unsqueeze(1)
     inputs = torch.zeros_like(present, dtype=torch.long)
     inputs[present] = torch.cat([sequences.inputs for sequences in columns])
-    bears_loss = present & (position >= (lengths - responses).unsqueeze(1))
-    where = bears_loss.flatten().nonzero().squeeze(1)
+    predicts = torch.zeros_like(present)
+    predicts[present] = torch.cat([sequences.predicts for sequences in columns])
+    where = predicts.flatten().nonzero().squeeze(1)
     counts = [len(sequences.tokens) for sequences in columns]
-    assert len(where) == sum(counts), "a response token has no token before it: its prompt is empty"
+    assert len(where) == sum(counts), "a token that bears loss has no token before it: its prompt is empty"
     if not len(where):
         return [torch.zeros(0, 1, device=lengths.device) for _ in columns]
     return list(torch.split(_logits_at(model, head, inputs, where), counts))

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.engines.protocol import Completion, Engine, Request, Sampling
-from ptc.runtime.render import decode_all, render_prompts
+from ptc.runtime.render import render_prompts
+from ptc.runtime.rendering.template import decode_all
 from ptc.runtime.sampling import seed_of
 from ptc.runtime.tables import column
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from ptc.compiler.graph import Node
+from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.canary import Canary
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
@@ -18,6 +18,7 @@ from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import FixedFlow, LiveFlow
 from ptc.runtime.model_folders import TAKEN, copy_files
 from ptc.runtime.profile import Profile
+from ptc.runtime.rendering.rows import Counts, Rendering
 from ptc.runtime.tables import read_rows
 from ptc.runtime.trainer import Placement, Trainer, Training
 from ptc.runtime.watches import Watching
@@ -54,6 +55,17 @@ def save_model(model: PreTrainedModel, entry: Path, out: Path) -> None:
     """A checkpoint folder: the model's weights and configuration, with the tokenizer files of the one it began as."""
     model.save_pretrained(out)
     copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
+
+
+def rendering_of(settings: Mapping[str, Json]) -> Rendering:
+    """How a stage's rows become tokens."""
+    return Rendering(settings["max_length"], settings.get("truncate", "error"), settings.get("mask", "assistant"))
+
+
+def counted(counts: Counts) -> dict[str, Json]:
+    """How many rows did not stay whole, for the run's record."""
+    cut = {f"cut/{column}": count for column, count in counts.cut.items()}
+    return {"rows": counts.rows, "dropped": counts.dropped, "split": counts.split, **cut}
 
 
 def holds_copy(profile: Profile) -> bool:
@@ -94,7 +106,10 @@ class _Stage:
         steps = self._node.settings["flows"][source]
         if not steps:
             unit = self._node.settings["batch"][source]["unit"]
-            return FixedFlow(rows, unit, loss, self._tokenizer, self._node.settings["max_length"])
+            fixed = FixedFlow(rows, unit, loss, self._tokenizer, rendering_of(self._node.settings))
+            if not fixed.counts.whole:
+                self._context.log({"event": "rows", "source": source, **counted(fixed.counts)})
+            return fixed
         author = next(step["model"] for step in steps if step["op"] == "sample")
         live = LiveFlow(rows, steps, loss, self._tokenizer, partial(self._engine, author), self._training.seed)
         self._opened.callback(live.close)
