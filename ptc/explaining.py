@@ -7,54 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-OF_THE_TEXT = {
-    "S101": "something-else-expected",
-    "S102": "unclosed-bracket",
-    "S103": "unclosed-string",
-    "S104": "stray-bracket",
-    "S105": "unknown-statement",
-    "S106": "reserved-word",
-    "S107": "bad-name",
-    "S108": "misplaced-statement",
-    "S109": "unknown-edition",
-    "S110": "not-in-this-version",
-    "S111": "other-spelling",
-    "S112": "unknown-character",
-    "S113": "bad-escape",
-    "S114": "number-too-long",
-    "S115": "program-too-large",
-    "S116": "given-twice",
-    "S117": "unnamed-after-named",
-    "S118": "missing-comma",
-    "S119": "chained-comparison",
-    "S120": "step-is-no-call",
-    "S151": "pytorch-checkpoint",
-    "S152": "pickle",
-    "S153": "model-weights",
-    "S154": "other-file-format",
-    "S155": "not-utf-8",
-    "S156": "other-language",
-    "S157": "control-character",
-    "S158": "hidden-direction",
-    "S159": "zip-at-the-end",
-    "S160": "empty-file",
-    "S161": "file-too-large",
-    "S162": "line-too-long",
-    "S163": "no-such-file",
-    "S164": "not-a-file",
-    "S165": "unreadable-file",
-    "U101": "unknown-unit",
-}
-"""Names of the findings whose pages have a title in words. The other pages have the name for a title."""
-
-
 @dataclass(frozen=True)
 class Page:
     """What a code stands for."""
 
     code: str
     name: str
-    title: str
     path: Path
 
     def text(self) -> str:
@@ -93,7 +51,7 @@ def explain(word: str | None) -> int:
     """`ptc explain`: without a word, the list."""
     if word is None:
         for page in pages():
-            print(f"{page.code}  {page.name}" + (f": {page.title}" if page.title != page.name else ""))
+            print(f"{page.code}  {page.name}")
         return 0
     found = find(word)
     if found is not None:
@@ -112,5 +70,4 @@ def _spelled(word: str) -> str:
 def _page(path: Path) -> Page:
     """The first line of a page is ``# P201: false-on-policy``."""
     with path.open(encoding="utf-8") as text:
-        title = text.readline().strip().removeprefix(f"# {path.stem}: ")
-    return Page(path.stem, OF_THE_TEXT.get(path.stem, title), title, path)
+        return Page(path.stem, text.readline().strip().removeprefix(f"# {path.stem}: "), path)

@@ -28,8 +28,8 @@ def test_every_code_has_a_page_and_every_page_a_code() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.glob("[SU]1*.md")), ids=lambda path: path.stem)
-def test_pages_begin_with_code_and_title(path: Path) -> None:
-    assert re.match(rf"# {path.stem}: \S.*\n\n\S", path.read_text())
+def test_pages_begin_with_code_and_name(path: Path) -> None:
+    assert re.match(rf"# {path.stem}: [a-z0-9-]+\n\n\S", path.read_text())
 
 
 @pytest.mark.parametrize("path", OF_THE_TEXT, ids=lambda path: path.stem)
