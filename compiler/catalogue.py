@@ -43,6 +43,25 @@ class Verifier:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where a program would run, in plain numbers: what a profile says, as far as checks ask for it."""
+
+    engine: str
+    """What generates: ``transformers``, ``vllm``, ``fake``."""
+    precision: str
+    """``float32`` or ``bfloat16``, of training."""
+    devices: int = 1
+    memory: int | None = None
+    """Bytes of each device; None where nobody knows."""
+    micro_batch: int | None = None
+    """Rows in one forward pass; None: as many as fit a fixed number of tokens."""
+    copies: bool = True
+    """Whether the engine holds weights of its own besides those that are trained."""
+    place: str = "the profile"
+    """What a message calls it: the path of the profile."""
+
+
+@dataclass(frozen=True)
 class Catalogue:
     library: Mapping[str, Source] = field(default_factory=dict)
     """Text of each library module that is written in the language, by its name (``std.objectives``)."""

@@ -340,6 +340,8 @@ class Claim:
     eval: Eval
     carrier: Model | None
     span: Span
+    stated: bool = False
+    """Whether the program names the carrier: ``consolidates skill from reasoner``."""
 
 
 @dataclass(frozen=True, eq=False)

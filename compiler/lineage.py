@@ -1,7 +1,7 @@
-"""Who descends from whom, and which prompts a stage has seen: what the checks across stages ask.
+"""Who descends from whom: what the checks across stages ask.
 
-By weights: `ancestors` of a model. By anything (weights, teachers, samples): `upstream` of a stage. A *domain* is the
-set of strands, shares of the prompts of one origin, that reach a `minimize`.
+By weights: `ancestors` of a model, the stages `before` a stage. By anything (weights, teachers, samples, judges):
+`upstream` of a stage.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ from functools import cached_property
 
 from ptc.compiler import core
 
+DRESSED = ("lora", "merge_adapter", "value_head", "reward_head", "retemplate")
+"""Kinds of models that start with the weights of what they are made from: something is put on or taken off."""
+REWARDS = ("reward", "step_rewards")
 
-def ancestors(model: core.Model) -> tuple[core.Model, ...]:
-    """The model itself and everything that its weights started from, the nearest first."""
-    return (model, *model.type.ancestry)
+
+def bare(model: core.Model) -> core.Model:
+    """The model whose weights these are: without adapters, heads and templates that have learned nothing yet."""
+    while model.kind in DRESSED:
+        model = parents(model)[0]
+    return model
 
 
-def root(model: core.Model) -> core.Model:
-    """The model at the beginning of the line."""
-    return ancestors(model)[-1]
+def parents(model: core.Model) -> tuple[core.Model, ...]:
+    """The models that a model is made from: one for a stage's result, several for a merge, none for a root."""
+    return tuple(value for value in model.inputs.values() if isinstance(value, core.Model))
 
 
 @dataclass(frozen=True)
@@ -29,69 +35,145 @@ class Lineage:
 
     program: core.Program
     _by_model: dict[int, core.Stage] = field(init=False, default_factory=dict)
+    _ancestors: dict[int, tuple[core.Model, ...]] = field(init=False, default_factory=dict)
+    _before: dict[int, tuple[core.Stage, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for stage in self.program.stages:
             for model in (stage.model, *stage.results.values()):
                 self._by_model[id(model)] = stage
 
+    # Weights ----------------------------------------------------------------------------------------------------------
+
+    def ancestors(self, model: core.Model) -> tuple[core.Model, ...]:
+        """The model itself and everything that its weights started from, the nearest first."""
+        waiting = [model]
+        while waiting:  # without recursion: a line may be as long as the program
+            one = waiting[-1]
+            missing = [parent for parent in parents(one) if id(parent) not in self._ancestors]
+            if missing:
+                waiting.extend(missing)
+                continue
+            waiting.pop()
+            lines = [self._ancestors[id(parent)] for parent in parents(one)]
+            joined = lines[0] if len(lines) == 1 else tuple(dict.fromkeys(m for line in lines for m in line))
+            self._ancestors.setdefault(id(one), (one, *joined))
+        return self._ancestors[id(model)]
+
+    def roots(self, model: core.Model) -> tuple[core.Model, ...]:
+        """The models at the beginning of the line, or of the lines behind a merge."""
+        return tuple(ancestor for ancestor in self.ancestors(model) if not parents(ancestor))
+
+    def is_ancestor(self, model: core.Model, of: core.Model) -> bool:
+        """Whether the weights of one started from those of the other, or are the same."""
+        same = bare(model)
+        return any(ancestor is same or ancestor is model for ancestor in self.ancestors(of))
+
     def stage_of(self, model: core.Model) -> core.Stage | None:
         """The stage that trained a model; None for one that was made, loaded or merged."""
-        return self._by_model.get(id(model))
+        model = bare(model)
+        found = self._by_model.get(id(model))
+        if found is None and model.kind == "checkpoint":
+            return self.stage_of(parents(model)[0])
+        return found
 
     def behind(self, model: core.Model) -> tuple[core.Stage, ...]:
         """The stages on the line of a model's weights, the nearest first, its own included."""
-        stages = (self.stage_of(ancestor) for ancestor in ancestors(model))
-        return tuple(dict.fromkeys(stage for stage in stages if stage is not None))
+        if id(model) not in self._before:
+            stages = (self._by_model.get(id(ancestor)) for ancestor in self.ancestors(model))
+            self._before[id(model)] = tuple(dict.fromkeys(stage for stage in stages if stage is not None))
+        return self._before[id(model)]
 
     def before(self, stage: core.Stage) -> tuple[core.Stage, ...]:
         """The stages that a stage's learner has been through, the nearest first."""
         return self.behind(stage.learner.init)
 
+    @cached_property
+    def _after(self) -> dict[core.Stage, list[core.Stage]]:
+        after: dict[core.Stage, list[core.Stage]] = {stage: [] for stage in self.program.stages}
+        for stage in self.program.stages:
+            for earlier in self.before(stage):
+                after[earlier].append(stage)
+        return after
+
     def later(self, stage: core.Stage) -> tuple[core.Stage, ...]:
         """The stages whose learner has been through a stage, in the order of the text."""
-        return tuple(other for other in self.program.stages if stage in self.before(other))
+        return tuple(self._after[stage])
 
-    @cached_property
-    def _needs(self) -> dict[core.Stage, tuple[core.Stage, ...]]:
-        return {stage: tuple(dict.fromkeys(self._direct(stage))) for stage in self.program.stages}
+    def successors(self, stage: core.Stage) -> tuple[core.Stage, ...]:
+        """The stages that start from what a stage left behind."""
+        return tuple(other for other in self._after[stage] if self.stage_of(other.learner.init) is stage)
 
-    def _direct(self, stage: core.Stage) -> Iterator[core.Stage]:
-        for role in stage.roles:
-            yield from self._within(role.init)
-        for term in stage.terms:
-            for source in term.sources.values() or (term.source,):
-                for step in source.upstream():
-                    for value in step.inputs.values():
-                        if isinstance(value, core.Model):
-                            yield from self._within(value)
+    # Weights, teachers, samples, judges -------------------------------------------------------------------------------
 
-    def _within(self, model: core.Model) -> Iterator[core.Stage]:
-        yield from self.behind(model)
-        for value in model.inputs.values():
-            if isinstance(value, core.Model):
-                yield from self._within(value)
-
-    def upstream(self, stage: core.Stage) -> tuple[core.Stage, ...]:
-        """Every stage that a stage depends on by weights, teachers or samples, each once."""
-        found: dict[core.Stage, None] = {}
-        waiting = list(self._needs[stage])
+    def nearest(self, model: core.Model) -> Iterator[core.Stage]:
+        """The last stage on a model's line, or on each line behind a merge."""
+        waiting = [model]
         while waiting:
             one = waiting.pop(0)
-            if one not in found and one is not stage:
-                found[one] = None
-                waiting.extend(self._needs[one])
-        return tuple(found)
+            stage = self._by_model.get(id(one))
+            if stage is not None:
+                yield stage
+            else:
+                waiting.extend(parents(one))
+
+    @cached_property
+    def _upstream(self) -> dict[core.Stage, dict[core.Stage, None]]:
+        found: dict[core.Stage, dict[core.Stage, None]] = {}
+        for stage in self.program.stages:  # in the order of the text: what a stage needs stands before it
+            needs: dict[core.Stage, None] = {}
+            for one in (one for model in needed(stage) for one in self.nearest(model)):
+                needs[one] = None
+                needs.update(found.get(one, {}))
+            found[stage] = needs
+        return found
+
+    def upstream(self, stage: core.Stage) -> tuple[core.Stage, ...]:
+        """Every stage that a stage depends on by weights, teachers, samples or judges, each once."""
+        return tuple(self._upstream[stage])
+
+
+def needed(stage: core.Stage) -> Iterator[core.Model]:
+    """The models that a stage starts from, learns from, samples or is judged by, as they are at its entry."""
+    for role in stage.roles:
+        yield role.init
+    for term in stage.terms:
+        for source in sources(term):
+            yield from sampled_and_judging(source)
+
+
+def sampled_and_judging(source: core.Source) -> Iterator[core.Model]:
+    """The models that rows were sampled from or scored by."""
+    for step in source.upstream():
+        for value in (*step.inputs.values(), *(scorer.model for scorer in step.type.scorers)):
+            if isinstance(value, core.Model):
+                yield value
+            elif isinstance(value, core.Role):
+                yield value.init
+
+
+# Terms ----------------------------------------------------------------------------------------------------------------
 
 
 def supervised(term: core.Term) -> bool:
-    """Whether a term imitates given responses: its signature names them and wants none `by` a learner."""
-    return not term.on_policy and any("response" in wanted for wanted in term.wanted.values())
+    """Whether a term imitates given responses: its signature names them, and neither a learner nor a label."""
+    wanted = {column for columns in term.wanted.values() for column in columns}
+    return not term.on_policy and bool(wanted & {"response", "text"}) and not wanted & {"label", "step_labels"}
 
 
 def on_policy(term: core.Term) -> bool:
     """Whether a term's signature wants rollouts of the policy that it trains."""
     return bool(term.on_policy)
+
+
+def rewarded(term: core.Term) -> bool:
+    """Whether a term learns from rewards on rollouts of the policy that it trains."""
+    return on_policy(term) and any(column in REWARDS for columns in term.wanted.values() for column in columns)
+
+
+def preferring(term: core.Term) -> bool:
+    """Whether a term learns from pairs."""
+    return any({"chosen", "rejected"} <= set(columns) for columns in term.wanted.values())
 
 
 def sources(term: core.Term) -> tuple[core.Source, ...]:

@@ -383,7 +383,8 @@ class Stages:
                 elif claim.role.id == "consolidates":
                     carrier, unambiguous = self._carrier(draft, learner, name)
                     sound &= unambiguous
-                claims.append(core.Claim(claim.role.id, found, carrier, claim.span))
+                stated = claim.carrier is not None
+                claims.append(core.Claim(claim.role.id, found, carrier, claim.span, stated))
         return claims if sound else None
 
     def _carrier(self, draft: _Draft, learner: core.Role | None, place: ast.Name) -> tuple[core.Model | None, bool]:

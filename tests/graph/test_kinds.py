@@ -32,7 +32,7 @@ PROGRAMS = {
     "control": HEAD
     + WARM
     + "source tried = problems |> sample(warm, n = 4) |> score(exact) |> shuffle(.reward) |> keep(.reward == 1)\n"
-    + stage("a", "train policy = warm minimize sft(tried, policy) ensure skill >= 0%", "consolidates skill"),
+    + stage("a", "train policy = warm minimize sft(tried, policy) ensure skill >= 0%", "consolidates skill from warm"),
 }
 
 

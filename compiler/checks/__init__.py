@@ -1,0 +1,82 @@
+"""Checks of the whole program: what no single declaration shows.
+
+Each check is one function over the core, under the name that `allow` and `ptc explain` know it by. None looks at a
+method's name. `ADVICE` is said only about a program in which nothing is wrong: first what breaks it, then what could be
+better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ptc.compiler import core
+from ptc.compiler.catalogue import Placement
+from ptc.compiler.checks.claims import (
+    check_consolidates_nothing,
+    check_imitates_itself,
+    check_nothing_to_reshape,
+    check_role_claim_unsupported,
+)
+from ptc.compiler.checks.composition import (
+    check_ancestor_teacher_regression,
+    check_claim_unprotected,
+    check_cold_start_prompt_reuse,
+    check_no_exit_criterion,
+    check_over_expanded_init,
+    check_reshape_before_support,
+    check_sft_after_rl_unprotected,
+)
+from ptc.compiler.checks.evals import check_eval_in_training, check_split_by_seed, note_watched_eval_in_training
+from ptc.compiler.checks.loops import check_self_train_closed_loop
+from ptc.compiler.checks.outside import check_pasted_path
+from ptc.compiler.checks.references import (
+    check_reference_lineage,
+    check_zero_signal_teacher,
+)
+from ptc.compiler.checks.view import View
+from ptc.compiler.checks.whole import check_context_too_short, check_nothing_to_run, check_same_meaning
+from ptc.compiler.findings import Findings
+
+Check = Callable[[View, Findings], None]
+
+CHECKS: tuple[Check, ...] = (
+    # What a learner is held to, and learns from
+    check_reference_lineage,
+    check_zero_signal_teacher,
+    # What a stage claims
+    check_role_claim_unsupported,
+    check_imitates_itself,
+    check_nothing_to_reshape,
+    check_consolidates_nothing,
+    # What is measured
+    check_eval_in_training,
+    check_split_by_seed,
+    # Stages in a row
+    check_over_expanded_init,
+    check_cold_start_prompt_reuse,
+    check_sft_after_rl_unprotected,
+    check_ancestor_teacher_regression,
+    check_self_train_closed_loop,
+    check_pasted_path,
+    # The whole
+    check_context_too_short,
+    check_same_meaning,
+    check_nothing_to_run,
+)
+
+ADVICE: tuple[Check, ...] = (
+    check_reshape_before_support,
+    check_claim_unprotected,
+    check_no_exit_criterion,
+    note_watched_eval_in_training,
+)
+
+
+def check(program: core.Program, findings: Findings, placement: Placement | None = None) -> None:
+    """Everything that only shows in the whole."""
+    view = View(program, placement)
+    for run in CHECKS:
+        run(view, findings)
+    if not any(diagnostic.severity == "error" for diagnostic in findings.found):
+        for run in ADVICE:
+            run(view, findings)

@@ -1,0 +1,233 @@
+"""Checks of stages in a row: what one stage leaves for the next, and what the next does to it.
+
+Each is computed from lineage, provenance and prompts; none looks at the name of a method.
+"""
+
+from __future__ import annotations
+
+from ptc.compiler import core
+from ptc.compiler.checks.view import View, claimed, measured, name_of, prompts_name, teachers
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import authors, bare, on_policy, rewarded, sources, supervised
+
+EPOCHS_BEFORE_RL = 2
+"""Passes over the demonstrations after which further ones no longer help the reinforcement learning behind them
+(2510.01624, engineering default)."""
+
+
+# Before reinforcement learning ----------------------------------------------------------------------------------------
+
+
+def check_reshape_before_support(view: View, findings: Findings) -> None:
+    """C601: rewards on prompts that nothing before has taught, without a gate on whether they can be solved at all."""
+    for stage in view.program.stages:
+        term = next((term for term in stage.terms if rewarded(term)), None)
+        if term is None or any(gate.when == "require" for gate in stage.gates):
+            continue
+        kin = {strand.kin for strand in view.prompts(term)}
+        before = view.lineage.before(stage)
+        if any(kin & {strand.kin for strand in view.domain(earlier)} for earlier in before):
+            continue
+        rows = term.source.name or "rollouts"
+        findings.add(
+            "C601",
+            f"`{stage.name}` learns from rewards on prompts that no stage before it has seen",
+            [
+                at(term.source.span, "if no attempt ever succeeds there is nothing to learn from"),
+                at(stage.learner.span, f"starts from {name_of(stage.learner.init)}"),
+            ],
+            ["rewards choose among answers that the model can already give; whether it can is measured in seconds"],
+            [f"require informative_rate({rows}) >= 10%"],
+        )
+
+
+def check_over_expanded_init(view: View, findings: Findings) -> None:
+    """C602: many epochs of imitation directly before learning from rewards."""
+    for stage in view.program.stages:
+        before = view.lineage.stage_of(stage.learner.init)
+        if before is None or not any(rewarded(term) for term in stage.terms):
+            continue
+        epochs = before.budget.count if before.budget.unit == "epochs" else 0
+        imitates = all(supervised(term) for term in before.terms)
+        first = bare(before.learner.init).kind == "new_model"  # there this is the pre-training
+        if imitates and epochs > EPOCHS_BEFORE_RL and not first:
+            findings.add(
+                "C602",
+                f"{epochs} epochs of imitation directly before learning from rewards",
+                [
+                    at(before.places.get("budget", before.span), f"`{before.name}` sees each row {epochs} times"),
+                    at(stage.learner.span, f"`{stage.name}` has to explore from there"),
+                ],
+                ["a model that repeats its demonstrations tries little else: its score rises, what it can reach falls"],
+                [f"budget = {EPOCHS_BEFORE_RL} epochs"],
+            )
+
+
+def check_cold_start_prompt_reuse(view: View, findings: Findings) -> None:
+    """C603: rewards on the prompts whose answers were imitated before."""
+    for stage in view.program.stages:
+        for term in (term for term in stage.terms if rewarded(term)):
+            for earlier in view.lineage.before(stage):
+                found = _shown_before(view, term, earlier)
+                if found is not None:
+                    _prompts_again(stage, term.source, earlier, found, findings)
+                    break
+
+
+def _shown_before(view: View, term: core.Term, earlier: core.Stage) -> core.Source | None:
+    """The source of answers from outside the pipeline, if it shares prompts with the rollouts of a term."""
+    for shown in earlier.terms:
+        if not supervised(shown):
+            continue
+        for source in sources(shown):
+            foreign = any(_from_outside(view, author) for author in authors(source.type.provenance))
+            if foreign and any(view.domains.shared(rows, source) for rows in sources(term)):
+                return source
+    return None
+
+
+def _from_outside(view: View, author: core.Provenance) -> bool:
+    """Whether nobody in this program taught the author what it wrote."""
+    return isinstance(author, core.External) or (
+        isinstance(author, core.Fixed) and view.lineage.stage_of(author.model) is None
+    )
+
+
+def _prompts_again(
+    stage: core.Stage, rollouts: core.Source, earlier: core.Stage, shown: core.Source, findings: Findings
+) -> None:
+    taken = f"without({shown.name})" if shown.name else "slice(0%, 80%)"
+    findings.add(
+        "C603",
+        f"`{stage.name}` explores prompts whose answers `{earlier.name}` has imitated",
+        [at(rollouts.span, "attempts at the same prompts"), at(shown.span, "their answers, shown before")],
+        ["where the answer is remembered every attempt is right: the groups carry no signal"],
+        [f"|> {taken} |> sample({stage.learner.name}, …)"],
+    )
+
+
+# After reinforcement learning -----------------------------------------------------------------------------------------
+
+
+def check_sft_after_rl_unprotected(view: View, findings: Findings) -> None:
+    """C604: imitation behind learning from rewards, with nothing that keeps what was learned there (2601.07389)."""
+    for stage in view.program.stages:
+        if not any(supervised(term) for term in stage.terms) or any(on_policy(term) for term in stage.terms):
+            continue
+        earlier = next((one for one in view.lineage.before(stage) if any(map(rewarded, one.terms))), None)
+        if earlier is None or _kept(view, stage, earlier):
+            continue
+        skill = next(iter(claimed(earlier)), None)
+        prompts = prompts_name(earlier.terms[0].source) or "problems"
+        rows = stage.terms[0].source.name or "rows"
+        helps = [f"protect {skill.name} within 2 points"] if skill else []
+        helps.append(f"{rows} + ({prompts} |> sample({earlier.name}, n = 1))")
+        findings.add(
+            "C604",
+            f"`{stage.name}` imitates others after `{earlier.name}` has learned from rewards",
+            [
+                at(stage.learner.span, f"starts from what `{earlier.name}` has become"),
+                at(earlier.span, "what it learned is in no row, and nobody watches over it"),
+            ],
+            ["imitation raises the likelihood of what others wrote, and undoes what rewards have chosen"],
+            helps,
+        )
+
+
+def _kept(view: View, stage: core.Stage, earlier: core.Stage) -> bool:
+    """Whether rows, a teacher, an anchor or a protected eval hold on to what a stage has learned."""
+    if any(earlier in view.lineage.behind(role.init) for role in (*teachers(stage), *_anchored(stage))):
+        return True
+    for source in (source for term in stage.terms for source in sources(term)):
+        if any(step.type.replayed for step in source.upstream()):
+            return True
+        for author in authors(source.type.provenance):
+            if isinstance(author, core.Fixed) and earlier in view.lineage.behind(author.model):
+                return True
+    protected = {protect.eval for protect in view.program.protects}
+    return any(measured_eval in protected for measured_eval in claimed(earlier))
+
+
+def _anchored(stage: core.Stage) -> tuple[core.Role, ...]:
+    return tuple(anchor for term in stage.terms for anchor in term.anchors)
+
+
+def check_ancestor_teacher_regression(view: View, findings: Findings) -> None:
+    """C605: a teacher from before a stage, on that stage's own prompts: the student returns to where it was."""
+    for stage in view.program.stages:
+        student = stage.learner
+        for teacher in teachers(stage):
+            if teacher.verb != "freeze" or not view.lineage.is_ancestor(teacher.init, student.init):
+                continue
+            known = view.lineage.behind(teacher.init)
+            for between in view.lineage.before(stage):
+                consolidates = any(claim.role == "consolidates" for claim in between.claims)
+                if between not in known and not consolidates:
+                    _returns(view, stage, teacher, between, findings)
+
+
+def _returns(view: View, stage: core.Stage, teacher: core.Role, between: core.Stage, findings: Findings) -> None:
+    taught, learned = view.domain(stage), view.domain(between)
+    contained = bool(learned) and all(any(strand.contains(other) for strand in taught) for other in learned)
+    if not contained and not any(strand.overlaps(other) for strand in taught for other in learned):
+        return
+    prompts = prompts_name(between.terms[0].source)
+    elsewhere = [f"|> without({prompts}) |> sample({stage.learner.name}, …)"] if prompts else []
+    findings.add(
+        "C605",
+        f"`{teacher.name}` has not been through `{between.name}`, and teaches on its prompts",
+        [
+            at(teacher.span, f"{name_of(teacher.init)}, from before `{between.name}`"),
+            at(between.span, f"learned on {'these' if contained else 'some of these'} prompts, later"),
+        ],
+        ["the student would be pulled back to the answers that it gave before"],
+        [f"freeze {teacher.name} = {between.name}", *elsewhere],
+        severity="error" if contained else "warning",
+    )
+
+
+# Claims along the line ------------------------------------------------------------------------------------------------
+
+
+def check_claim_unprotected(view: View, findings: Findings) -> None:
+    """C608: what a stage has claimed, and no later stage looks at."""
+    for stage in view.program.stages:
+        later = view.lineage.later(stage)
+        for skill in claimed(stage):
+            if skill in view.guarded:
+                continue
+            blind = next((one for one in later if skill not in measured(one)), None)
+            if blind is not None:
+                claim = next(claim for claim in stage.claims if claim.eval is skill)
+                findings.add(
+                    "C608",
+                    f"`{blind.name}` may lose what `{stage.name}` claims on `{skill.name}`, and nobody looks",
+                    [at(blind.span, "goes on training the same weights"), at(claim.span, "claimed here")],
+                    helps=[f"protect {skill.name} within 2 points", f"report {skill.name}"],
+                )
+
+
+def check_no_exit_criterion(view: View, findings: Findings) -> None:
+    """C613: a stage that hands over after its budget, whatever it has become."""
+    for stage in view.program.stages:
+        following = next(iter(view.lineage.successors(stage)), None)
+        if following is None or measured(stage) or stage.gates or view.program.reports or view.program.protects:
+            continue
+        if any(gate.when == "require" for gate in following.gates):
+            continue
+        findings.add(
+            "C613",
+            f"`{stage.name}` hands over to `{following.name}` when its budget is spent, whatever it has become",
+            [
+                at(stage.places.get("budget", stage.span), "the only end"),
+                at(following.learner.span, f"`{following.name}` starts from there"),
+            ],
+            helps=[_exit(view)],
+        )
+
+
+def _exit(view: View) -> str:
+    """A gate on an eval of the program, as it is written."""
+    rate = next((one.name for one in view.program.evals if one.kind != "bits_per_character"), None)
+    text = next((one.name for one in view.program.evals if one.kind == "bits_per_character"), None)
+    return f"ensure {text} <= 1" if text and not rate else f"ensure {rate or 'skill'} >= 20%"

@@ -1,0 +1,134 @@
+"""Checks of what is measured: that nothing has learned from it, chosen by it, or been helped at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ptc.compiler import core
+from ptc.compiler.checks.view import View
+from ptc.compiler.domains import Strand
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.graph import canonical
+from ptc.compiler.lineage import sources
+from ptc.lang.diagnostic import Severity
+
+
+def judged(view: View) -> Mapping[core.Eval, tuple[core.Stage, ...]]:
+    """Evals on which something depends, and the stages whose results they decide or describe."""
+    found: dict[core.Eval, dict[core.Stage, None]] = {}
+    for stage in view.program.stages:
+        for claim in stage.claims:
+            found.setdefault(claim.eval, {})[stage] = None
+        for gate in stage.gates:
+            if isinstance(gate.subject, core.Eval):
+                found.setdefault(gate.subject, {})[stage] = None
+    for one in (*view.program.reports, *(protect.eval for protect in view.program.protects)):
+        found.setdefault(one, {}).update((stage, None) for stage in view.published)
+    return {one: tuple(stages) for one, stages in found.items()}
+
+
+def watched_only(view: View) -> Mapping[core.Eval, tuple[core.Stage, ...]]:
+    """Evals that somebody looks at while training, and on which nothing depends."""
+    known = judged(view)
+    found: dict[core.Eval, tuple[core.Stage, ...]] = {}
+    for stage in view.program.stages:
+        for watch in stage.watches:
+            if watch.eval not in known:
+                found[watch.eval] = (*found.get(watch.eval, ()), stage)
+    return found
+
+
+def training(view: View) -> dict[Strand, list[tuple[core.Stage, core.Source]]]:
+    """Every strand of prompts that reaches a `minimize`, with the stages and the sources that it reaches."""
+    found: dict[Strand, list[tuple[core.Stage, core.Source]]] = {}
+    for stage in view.program.stages:
+        for source in dict.fromkeys(source for term in stage.terms for source in sources(term)):
+            for strand in view.domains.of(source):
+                found.setdefault(strand, []).append((stage, source))
+    return found
+
+
+def check_eval_in_training(view: View, findings: Findings) -> None:
+    """P204: prompts of a judged eval also reach a `minimize` that the judged model depends on."""
+    trained = training(view)
+    for one, stages in judged(view).items():
+        for stage, source, shared in _leaks(view, trained, one, stages):
+            _report_leak(one, stage, source, shared, findings)
+
+
+def note_watched_eval_in_training(view: View, findings: Findings) -> None:
+    """P204 as a note: an eval that is only watched may look at training prompts, as Tülu 3 and OLMo 3 do."""
+    trained = training(view)
+    for one, stages in watched_only(view).items():
+        for stage, source, shared in _leaks(view, trained, one, stages):
+            _report_leak(one, stage, source, shared, findings, "note")
+
+
+def _leaks(
+    view: View,
+    trained: Mapping[Strand, list[tuple[core.Stage, core.Source]]],
+    one: core.Eval,
+    stages: Iterable[core.Stage],
+) -> Iterator[tuple[core.Stage, core.Source, tuple[Strand, Strand]]]:
+    """The stages and sources through which prompts of an eval reach what it measures, each once."""
+    held = view.domains.of(one.source)
+    shared = {strand: other for strand in trained for other in held if strand.overlaps(other)}
+    if not shared:
+        return
+    reached = {behind for stage in stages for behind in (stage, *view.lineage.upstream(stage))}
+    told: set[tuple[core.Stage, core.Source]] = set()
+    for strand, other in shared.items():
+        for stage, source in trained[strand]:
+            if stage in reached and (stage, source) not in told:
+                told.add((stage, source))
+                yield stage, source, (strand, other)
+
+
+def _report_leak(
+    one: core.Eval,
+    stage: core.Stage,
+    source: core.Source,
+    shared: tuple[Strand, Strand],
+    findings: Findings,
+    severity: Severity | None = None,
+) -> None:
+    trained, held = shared
+    findings.add(
+        "P204",
+        f"prompts of the eval `{one.name}` are trained on in stage `{stage.name}`",
+        [at(source.span, "trained on"), at(one.span, f"`{one.name}` measures on the same prompts")],
+        [
+            f"trained on {trained.low:.0%} to {trained.high:.0%} of the prompts, "
+            f"measured on {held.low:.0%} to {held.high:.0%}"
+        ],
+        ["give each its own share:  tasks |> slice(0%, 80%)  and  tasks |> slice(80%, 90%)"],
+        severity=severity,
+    )
+
+
+def check_split_by_seed(view: View, findings: Findings) -> None:
+    """P205: a generator's rows under two seeds are not two disjoint sets."""
+    origins = {strand.origin: strand.source for strand in training(view)}
+    for one in judged(view):
+        for held in view.domains.of(one.source):
+            for other in origins.values():
+                _compare_seeds(one, held.source, other, findings)
+
+
+def _compare_seeds(one: core.Eval, held: core.Source, other: core.Source, findings: Findings) -> None:
+    same = held.kind == other.kind == "gym" and _without_seed(other) == _without_seed(held)
+    if same and other.settings["seed"] != held.settings["seed"]:
+        findings.add(
+            "P205",
+            "two seeds of one generator do not make disjoint sets",
+            [
+                at(held.span, f"`{one.name}` is drawn with seed {held.settings['seed']}"),
+                at(other.span, f"training rows are drawn with seed {other.settings['seed']}"),
+            ],
+            ["row i of one seed can be row i-1 of the next"],
+            ["draw once and slice:  tasks |> slice(80%, 90%)"],
+        )
+
+
+def _without_seed(source: core.Source) -> str:
+    return canonical({key: value for key, value in source.settings.items() if key not in ("seed", "size")})

@@ -1,0 +1,151 @@
+"""Which prompts reach a source: strands, shares of the prompts of one origin, and how two of them lie to each other.
+
+Decided from the text alone, so only between sources that are joined by `slice`, `keep`, `take` and `without`. What is
+not decided here is left to `ptc check --data`, which compares rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from ptc.compiler import core
+from ptc.compiler.graph import Json, canonical
+from ptc.compiler.meaning import interval
+
+ORIGINAL = ("sample", "score")
+"""Steps behind which a filter looks at what was generated, and no longer at what the prompts are about."""
+
+
+@dataclass(frozen=True)
+class Strand:
+    """A share of the prompts of one origin."""
+
+    origin: str
+    """What the rows are: the name of a dataset and its split, or a generator with its seed and settings."""
+    prompted: str
+    """How prompts were made of the rows. Slices keep two strands apart only where these are equal."""
+    low: float
+    high: float
+    """The shares of the prompts' hash between which they lie."""
+    filters: frozenset[str] = frozenset()
+    """Steps that only a part of the prompts passes."""
+    topics: frozenset[str] = frozenset()
+    """Those of the filters that look at the rows as they came."""
+    without: frozenset[tuple[Strand, ...]] = frozenset()
+    """Prompts that were taken out."""
+    source: core.Source = field(compare=False, kw_only=True)
+    """The node that brought the rows in."""
+
+    @property
+    def kin(self) -> str:
+        """The distribution that the prompts are from, whatever the split and the seed."""
+        return family(self.source)
+
+    def contains(self, other: Strand) -> bool:
+        """Whether every prompt of the other is one of these, for certain."""
+        return (
+            (self.origin, self.prompted) == (other.origin, other.prompted)
+            and self.low <= other.low
+            and other.high <= self.high
+            and self.filters <= other.filters
+            and self.without <= other.without
+        )
+
+    def overlaps(self, other: Strand) -> bool:
+        """Whether both hold the same prompts, as far as the text decides it: no for filters on different topics."""
+        if self.origin != other.origin or self._excludes(other) or other._excludes(self):
+            return False
+        if not (self.topics <= other.topics or other.topics <= self.topics):
+            return False
+        if self.prompted != other.prompted:
+            return True
+        return self.low < other.high and other.low < self.high
+
+    def _excludes(self, other: Strand) -> bool:
+        return any(taken.contains(other) for strands in self.without for taken in strands)
+
+
+@dataclass
+class Domains:
+    """The strands of sources, each computed once."""
+
+    _known: dict[int, tuple[Strand, ...]] = field(default_factory=dict)
+    _kept: list[core.Source] = field(default_factory=list)
+
+    def of(self, source: core.Source) -> tuple[Strand, ...]:
+        """The strands of a source: one, or those of all the sources that were joined."""
+        if id(source) not in self._known:
+            self._kept.append(source)
+            self._known[id(source)] = tuple(dict.fromkeys(self._strands(source)))
+        return self._known[id(source)]
+
+    def shared(self, first: core.Source, second: core.Source) -> tuple[Strand, Strand] | None:
+        """Two strands that hold the same prompts, if there are any."""
+        pairs = ((one, other) for one in self.of(first) for other in self.of(second))
+        return next(((one, other) for one, other in pairs if one.overlaps(other)), None)
+
+    def _strands(self, source: core.Source) -> Iterator[Strand]:
+        below = tuple(rows_into(source))
+        if not below:
+            yield Strand(identity(source), "", 0.0, 1.0, source=source)
+        for strand in (strand for rows in below for strand in self.of(rows)):
+            yield from self._after(source, strand)
+
+    def _after(self, step: core.Source, strand: Strand) -> Iterator[Strand]:
+        """What a step leaves of a strand."""
+        match step.kind:
+            case "prompts":
+                yield replace(strand, prompted=canonical(step.settings["columns"].get("prompt")), low=0.0, high=1.0)
+            case "slice":
+                low, high = interval(step)
+                cut = replace(strand, low=max(low, strand.low), high=min(high, strand.high))
+                if cut.low < cut.high:
+                    yield cut
+            case "without":
+                taken = tuple(s for rows in step.inputs.values() if _other(step, rows) for s in self.of(rows))  # type: ignore[arg-type]
+                yield replace(strand, without=strand.without | {taken})
+            case "keep" | "only":
+                name = _filter(step)
+                generated = any(one.kind in ORIGINAL for one in step.upstream())
+                topics = strand.topics if generated else strand.topics | {name}
+                yield replace(strand, filters=strand.filters | {name}, topics=topics)
+            case "take" | "unique":
+                yield replace(strand, filters=strand.filters | {_filter(step)})
+            case _:
+                yield strand
+
+
+def rows_into(step: core.Source) -> Iterator[core.Source]:
+    """The sources whose rows flow through a step; not those that it only looks at."""
+    sources = [value for value in step.inputs.values() if isinstance(value, core.Source)]
+    yield from sources[:1] if step.kind in ("without", "join") else sources
+
+
+def _other(step: core.Source, rows: core.Input) -> bool:
+    return isinstance(rows, core.Source) and rows not in tuple(rows_into(step))
+
+
+def _filter(step: core.Source) -> str:
+    """A filter on a row is the same wherever it stands; one that depends on the other rows is its own."""
+    if step.kind in ("keep", "only") and not any(one.kind in ORIGINAL for one in step.upstream()):
+        return canonical(step.settings)
+    return f"{step.kind} {id(step)}"
+
+
+def identity(origin: core.Source) -> str:
+    """What a source of rows is: without the revision and the author of a dataset, with the seed of a generator."""
+    return canonical([origin.kind, _named(origin, ("name", "config", "split"), ("path",))])
+
+
+def family(origin: core.Source) -> str:
+    """The distribution behind a source of rows: a dataset in all its splits, a generator at any seed and size."""
+    settings = {key: value for key, value in origin.settings.items() if key not in ("seed", "size")}
+    return canonical([origin.kind, _named(replace(origin, settings=settings), ("name",), ("path",))])
+
+
+def _named(origin: core.Source, *keys: tuple[str, ...]) -> Json:
+    for known in keys:
+        if known[0] in origin.settings:
+            return {key: origin.settings.get(key) for key in known}
+    return dict(origin.settings)
