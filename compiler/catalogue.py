@@ -34,12 +34,33 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Option:
+    """An argument of a verifier; `kind` is one of a constant's (`compiler.arguments`)."""
+
+    name: str
+    kind: str
+    default: object = ...
+    least: float | None = None
+
+
+@dataclass(frozen=True)
 class Verifier:
-    """What a verifier reads of a row."""
+    """What a verifier reads of a row, what it may be told, and what it can say."""
 
     name: str
     columns: tuple[str, ...]
     doc: str
+    least: float = 0.0
+    most: float = 1.0
+    options: tuple[Option, ...] = ()
+    marker: str | None = None
+    """What a response must hold for it to be read, with its options in braces: ``<{tags[0]}>``."""
+    version: int = 1
+    """Raised when it judges otherwise than before."""
+    sampled: bool = False
+    """Whether it reads the tokens of a response, which only sampled rows have."""
+    column_types: tuple[tuple[str, str], ...] = ()
+    """The types that its columns must have, where not any will do."""
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,15 @@ class Source:
                 return role
         return None
 
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """The sources whose rows it holds: not those that it is only compared with (`without`, `join`)."""
+        return tuple(
+            value
+            for name, value in self.inputs.items()
+            if isinstance(value, Source) and name not in ("other", "partner")
+        )
+
     def upstream(self) -> Iterator[Source]:
         """This source and every source it is made from."""
         yield self
@@ -234,6 +243,10 @@ class Scorer:
     """The range of its scores; None where it has no bound."""
     marker: str | None = None
     """What a response must hold for it to be read, such as ``####``."""
+    column_types: tuple[tuple[str, str], ...] = ()
+    """The types that its columns must have, as far as any will not do."""
+    tokens: bool = False
+    """Whether it counts the tokens of a response, which only sampled rows have."""
 
     @property
     def learned(self) -> bool:

@@ -66,6 +66,7 @@ class Elaborator:
         self.scope = Scope(findings)
         self.flows = Flows(catalogue, findings)
         self.models = Models(catalogue, findings, self.flows)
+        self.flows.models = self.models
         self.evals = Evals(findings, self.flows)
         self.stages = Stages(
             findings, self.flows, self.models, self.evals, Objectives(findings, self.flows), Optimizers(findings)

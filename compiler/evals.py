@@ -1,18 +1,27 @@
-"""Evals, and the gates that compare what is measured with a limit."""
+"""Evals: functions of a model that measure what it does on a source."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ptc.compiler import core
-from ptc.compiler.arguments import Parameter, Signature, bind
+from ptc.compiler.arguments import Bound, Parameter, Signature, bind
+from ptc.compiler.calls import constants, dotted
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.flows import SAMPLING, Flows, constants, dotted, verifier_document
+from ptc.compiler.flows import Flows
+from ptc.compiler.flows.sampling import without_defaults
+from ptc.compiler.flows.signatures import FURTHER, SAMPLING
+from ptc.compiler.graph import Json
 from ptc.compiler.rows import check_column
 from ptc.compiler.scope import Scope
-from ptc.compiler.values import constant
+from ptc.compiler.scorers import documents
 from ptc.lang import ast
 from ptc.lang.suggest import closest
+
+TAG = Parameter("tag", "text", None)
+"""What it stands for, such as ``safety``; it changes nothing that is measured."""
+SEED = Parameter("seed", "int", 0, least=0)
+SCAFFOLDS = ("none", "best_of_n", "majority", "search")
 
 EVALS = {
     "pass_rate": Signature(
@@ -22,19 +31,58 @@ EVALS = {
             Parameter("verifier", "verifier"),
             Parameter("n", "int", 8, least=1),
             *SAMPLING,
-            Parameter("seed", "int", 0, least=0),
+            SEED,
+            *FURTHER,
+            Parameter("scaffold", "text", "none", choices=SCAFFOLDS),
+            TAG,
         ),
     ),
-    "bits_per_character": Signature("bits_per_character", (Parameter("source", "source"),)),
+    "reward": Signature(
+        "reward",
+        (
+            Parameter("source", "source"),
+            Parameter("verifier", "verifier"),
+            Parameter("n", "int", 1, least=1),
+            *SAMPLING,
+            SEED,
+            *FURTHER,
+            TAG,
+        ),
+    ),
+    "win_rate": Signature(
+        "win_rate",
+        (
+            Parameter("source", "source"),
+            Parameter("judge", "verifier"),
+            Parameter("against", "model"),
+            Parameter("n", "int", 1, least=1),
+            *SAMPLING,
+            SEED,
+            *FURTHER,
+            TAG,
+        ),
+    ),
+    "bits_per_character": Signature("bits_per_character", (Parameter("source", "source"), TAG)),
 }
 
-COMPARISONS = {">=": "ge", ">": "gt", "<=": "le", "<": "lt"}
-MEASURES = ("informative_rate",)
+SYNONYMS = {
+    "accuracy": "pass_rate",
+    "pass_at_k": "pass_rate",
+    "pass_at_1": "pass_rate",
+    "exact_match": "pass_rate",
+    "mean_reward": "reward",
+    "perplexity": "bits_per_character",
+    "loss": "bits_per_character",
+    "nll": "bits_per_character",
+    "alpaca_eval": "win_rate",
+    "winrate": "win_rate",
+}
+"""What others call the evals."""
 
 
 @dataclass(frozen=True)
 class Evals:
-    """Elaborates evals and gates in a scope."""
+    """Elaborates evals in a scope."""
 
     findings: Findings
     flows: Flows
@@ -43,34 +91,61 @@ class Evals:
         """The eval that an expression declares."""
         kind = dotted(expr.callee) if isinstance(expr, ast.Call) else ""
         if not isinstance(expr, ast.Call) or kind not in EVALS:
-            if not isinstance(expr, ast.Missing):
-                guess = closest(kind, EVALS)
-                self.findings.add(
-                    "N101" if kind else "N107",
-                    f"no eval is called `{kind}`" if kind else "an eval is needed here",
-                    [at(expr.span, "not an eval")],
-                    helps=[f"did you mean `{guess}`?"] if guess else ["pass_rate(held_out, exact, n = 16)"],
-                )
+            self._no_eval(expr, kind)
             return None
         bound = bind(EVALS[kind], expr.arguments, expr.span, self.findings)
         settings = constants(EVALS[kind], bound, scope)
         source = self.flows.source(bound.given["source"], scope) if "source" in bound.given else None
         if kind == "bits_per_character":
-            if source is None or settings is None or not self._has(("prompt", "response"), source, expr):
-                return None
-            return core.Eval(kind, {"columns": ["response"]}, source, name, expr.span)
-        verifier = self.flows.verifier(bound.given["verifier"], scope) if "verifier" in bound.given else None
-        if source is None or verifier is None or settings is None or not bound.whole:
+            return self._likelihood(expr, name, source, settings, bound)
+        scorers = self._scorers(bound, scope)
+        against = self._against(bound, scope)
+        if source is None or settings is None or scorers is None or not bound.whole:
             return None
-        if not self._has(("prompt",), source, expr):
+        if kind == "win_rate" and against is None:
             return None
-        place = bound.given["verifier"].span
-        if not all([check_column(column, place, source, self.findings) for column in verifier.columns]):
+        if not self._has(("prompt",), source, bound) or not self.flows.scorings.fit(scorers, source, sampled=True):
             return None
-        return core.Eval(kind, {**settings, "verifier": verifier_document(verifier)}, source, name, expr.span)
+        document: dict[str, Json] = {**_measured(settings), **documents(scorers)}
+        return core.Eval(kind, document, source, name, expr.span, scorers, against, dict(bound.spans))
 
-    def _has(self, columns: tuple[str, ...], source: core.Source, expr: ast.Call) -> bool:
-        return all([check_column(column, expr.arguments[0].span, source, self.findings) for column in columns])
+    def _no_eval(self, expr: ast.Expr, kind: str) -> None:
+        if isinstance(expr, ast.Missing):
+            return
+        guess = SYNONYMS.get(kind) or closest(kind, EVALS)
+        self.findings.add(
+            "N101" if kind else "N107",
+            f"no eval is called `{kind}`" if kind else "an eval is needed here",
+            [at(expr.span, "not an eval")],
+            [] if guess or not kind else [f"there are {', '.join(f'`{word}`' for word in EVALS)}"],
+            [f"did you mean `{guess}`?"] if guess else ["pass_rate(held_out, exact, n = 16)"],
+        )
+
+    def _likelihood(
+        self, call: ast.Call, name: str, source: core.Source | None, settings: dict[str, Json] | None, bound: Bound
+    ) -> core.Eval | None:
+        if source is None or settings is None or not bound.whole:
+            return None
+        columns = ["text"] if source.type.has("text") and not source.type.has("response") else ["response"]
+        wanted = ("text",) if columns == ["text"] else ("prompt", "response")
+        if not self._has(wanted, source, bound):
+            return None
+        document: dict[str, Json] = {"columns": columns, **_measured(settings)}
+        return core.Eval("bits_per_character", document, source, name, call.span, places=dict(bound.spans))
+
+    def _scorers(self, bound: Bound, scope: Scope) -> tuple[core.Scorer, ...] | None:
+        given = bound.given.get("verifier") or bound.given.get("judge")
+        return self.flows.scorings.read(given, scope) if given is not None else None
+
+    def _against(self, bound: Bound, scope: Scope) -> core.Model | None:
+        """The other side of a `win_rate`: weights that stand still."""
+        given = bound.given.get("against")
+        model = self.flows.model_or_role(given, scope) if given is not None else None
+        return model.init if isinstance(model, core.Role) else model
+
+    def _has(self, columns: tuple[str, ...], source: core.Source, bound: Bound) -> bool:
+        place = bound.given["source"].span
+        return all([check_column(column, place, source, self.findings) for column in columns])
 
     def named(self, expr: ast.Expr, scope: Scope) -> core.Eval | None:
         """The eval that a claim, a watch or a report names."""
@@ -81,52 +156,9 @@ class Evals:
         found = scope.look_up(expr, (core.Eval,), "an eval")
         return found if isinstance(found, core.Eval) else None
 
-    def gate(self, statement: ast.Gate, scope: Scope) -> core.Gate | None:
-        """``require informative_rate(rollouts) >= 10%``, ``ensure skill >= 60%``."""
-        condition = statement.condition
-        if not isinstance(condition, ast.Binary) or condition.op not in COMPARISONS:
-            if not isinstance(condition, ast.Missing):
-                self.findings.add(
-                    "N107",
-                    f"`{statement.keyword.id}` compares something measured with a limit",
-                    [at(condition.span, "no comparison")],
-                    helps=["require informative_rate(rollouts) >= 10%", "ensure skill >= 60%"],
-                )
-            return None
-        limit = constant(condition.right, scope)
-        subject, measure = self._subject(condition.left, scope)
-        if subject is None or isinstance(limit, bool) or not isinstance(limit, int | float):
-            return None
-        if not 0 <= limit <= 1 and not (isinstance(subject, core.Eval) and subject.kind == "bits_per_character"):
-            self.findings.add(
-                "U204",
-                "a rate lies between 0% and 100%",
-                [at(condition.right.span, f"{limit:g} is {limit:.0%}")],
-                helps=[f"{limit:g}%"] if 1 < limit <= 100 else [],
-            )
-            return None
-        what = subject.name if measure == "value" else f"{measure}({subject.name or 'rows'})"
-        text = f"{statement.keyword.id} {what} {condition.op} {limit:g}"
-        return core.Gate(
-            statement.keyword.id, measure, subject, COMPARISONS[condition.op], float(limit), text, statement.span
-        )
 
-    def _subject(self, expr: ast.Expr, scope: Scope) -> tuple[core.Source | core.Eval | None, str]:
-        match expr:
-            case ast.Name():
-                return self.named(expr, scope), "value"
-            case ast.Call(callee=ast.Name(id="informative_rate"), arguments=(ast.Argument(name=None, value=value),)):
-                source = self.flows.source(value, scope)
-                if source is not None and not all(
-                    check_column(column, value.span, source, self.findings) for column in ("group", "reward")
-                ):
-                    return None, ""
-                return source, "informative_rate"
-            case _:
-                self.findings.add(
-                    "N101",
-                    "nothing is measured under this name",
-                    [at(expr.span, "not a measure")],
-                    [f"a gate measures an eval, or {', '.join(f'`{name}(source)`' for name in MEASURES)}"],
-                )
-                return None, ""
+def _measured(settings: dict[str, Json]) -> dict[str, Json]:
+    """The settings that say something; what has only been added to the language is left out where it is not used."""
+    added = {"scaffold": "none", "tag": None}
+    known = without_defaults(settings)
+    return {name: value for name, value in known.items() if name not in added or value != added[name]}

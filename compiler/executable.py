@@ -78,17 +78,16 @@ def _source(source: core.Source, seen: set[int]) -> Iterator[Refusal]:
         yield source.span, f"`{source.kind}` on rows that are sampled while the stage runs", ""
     for guided in source.type.guidance:
         yield guided.span, f"`{guided.kind}`", ""
-    if source.kind == "score" and not all(_plain(scorer) for scorer in source.type.scorers):
+    if source.kind == "score" and not _plain(source.type.scorers):
         yield source.span, "this reward", "|> score(exact)"
-    if source.kind == "sample":
-        shape = source.type.sampling
-        if shape is not None and (shape.min_p or shape.repetition_penalty != 1 or shape.stop):
-            yield source.span, "`min_p`, `repetition_penalty` and `stop`", "leave them out"
+    for name in ("min_p", "repetition_penalty", "stop", "mask_truncated"):
+        if source.kind == "sample" and name in source.settings:
+            yield source.places.get(name, source.span), f"`{name}`", "leave it out"
 
 
-def _plain(scorer: core.Scorer) -> bool:
+def _plain(scorers: tuple[core.Scorer, ...]) -> bool:
     """One verifier of the library."""
-    return scorer.kind == "verifier" and scorer.weight == 1 and scorer.model is None
+    return len(scorers) == 1 and scorers[0].kind == "verifier" and scorers[0].weight == 1
 
 
 def _model(model: core.Model, seen: set[int]) -> Iterator[Refusal]:
@@ -119,7 +118,7 @@ def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
         yield measured.span, f"the eval `{measured.kind}`", "pass_rate(held_out, exact)"
     if measured.scaffold not in (None, "none"):
         yield measured.span, "an eval with a scaffold", "leave `scaffold` out"
-    if not all(_plain(scorer) for scorer in measured.scorers):
+    if measured.scorers and not _plain(measured.scorers):
         yield measured.span, "this judge of an eval", "pass_rate(held_out, exact)"
 
 

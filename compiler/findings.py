@@ -34,11 +34,13 @@ CHECKS: tuple[Check, ...] = (
     Check("N110", "not-supported", "error"),
     Check("N111", "same-meaning", "note"),
     Check("N112", "unknown-choice", "error"),
+    Check("N130", "step-order", "error"),
     # Units
     Check("U201", "bare-count", "error"),
     Check("U202", "wrong-unit", "error"),
     Check("U203", "decimal-token-count", "note"),
     Check("U204", "out-of-range", "error"),
+    Check("U205", "weights-do-not-fit", "error"),
     # Columns, types and axes
     Check("T101", "missing-column", "error"),
     Check("T102", "group-too-small", "error"),
@@ -47,6 +49,9 @@ CHECKS: tuple[Check, ...] = (
     Check("T105", "not-a-number", "error"),
     Check("T106", "no-responses", "error"),
     Check("T107", "nonlinear-in-batch", "error"),
+    Check("T110", "signal-type-mismatch", "error"),
+    Check("T111", "wrong-type", "error"),
+    Check("T120", "no-score", "error"),
     # Provenance
     Check("P201", "false-on-policy", "error"),
     Check("P202", "too-stale", "error"),

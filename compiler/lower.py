@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
 from ptc.compiler.graph import Graph, Json, Node, Watch
-from ptc.compiler.meaning import SEMANTICS, Meanings, chain, flow, seed_of
+from ptc.compiler.meaning import PURPOSE, SEMANTICS, Meanings, chain, passing, seed_of
+from ptc.compiler.scorers import judges
 
 GATE_PROMPTS = 64
 WATCH_PROMPTS = 128
-OBSERVERS = ("pass_rate", "bits_per_character", "claim", "gate")
+OBSERVERS = ("pass_rate", "reward", "win_rate", "bits_per_character", "claim", "gate")
+AGAIN = ("replay", "refill")
+"""Steps that draw for later batches: of a single draw they change nothing."""
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 TOLERANCE = 0.1
 """Share of what was reached before that a reshaping or a consolidation may lose (engineering default)."""
@@ -32,9 +35,12 @@ class _Lowering:
 
     def measured(self, measured: core.Eval, model: core.Model, stage: core.Stage, point: str, draw: int = 1) -> str:
         """The node that takes an eval of a model. One model is measured once, however many stages ask."""
-        settings = dict(measured.settings)
+        settings = {name: value for name, value in measured.settings.items() if name != "tag"}
         inputs = {"model": self.meanings.of(model)}
-        if measured.kind == "pass_rate":
+        inputs |= {name: self.meanings.of(judge) for name, judge in judges(measured.scorers, standing=True).items()}
+        if measured.against is not None:
+            inputs["against"] = self.meanings.of(measured.against)
+        if measured.scorers:
             inputs["prompts"] = self.meanings.of(measured.source)
             settings["draw"] = draw
             own = int(settings.pop("seed", 0))
@@ -70,30 +76,44 @@ class _Lowering:
         if isinstance(gate.subject, core.Eval):
             model = stage.learner.init if gate.when == "require" else stage.model
             inputs = {"counts": self.measured(gate.subject, model, stage, "gate")}
+        elif isinstance(gate.subject, core.Model):
+            model = stage.learner.init if gate.when == "require" else stage.model
+            inputs = {
+                "model": self.meanings.of(model),
+                "reference": self.meanings.of(gate.subject),
+                "rows": self._drawn_once(stage.terms[0].source, stage, gate.when),
+            }
         else:
-            assert isinstance(gate.subject, core.Source)
             inputs = {"rows": self._drawn_once(gate.subject, stage, gate.when)}
         names = {"stage": stage.name}
         return self.meanings.add(Node("gate", SEMANTICS["gate"], settings, inputs, gate.text, names=names))
 
     def _drawn_once(self, source: core.Source, stage: core.Stage, when: str) -> str:
         """A live source as fixed nodes: its flow on a few prompts, from the weights at the stage's entry or exit."""
-        base, steps = flow(source)
-        if not steps:
-            return self.meanings.of(base)
-        few = Node("take", SEMANTICS["take"], {"count": GATE_PROMPTS}, {"rows": self.meanings.of(base)}, "gate prompts")
-        rows = self.meanings.add(few)
-        for step in steps:
-            settings = {key: value for key, value in step.settings.items() if key != "max_lag"}
-            inputs = {"rows": rows}
-            model = step.inputs.get("model")
-            if model is not None:
-                if when == "ensure" and model is stage.learner:
-                    model = stage.model
-                inputs = {"prompts": rows, "model": self.meanings.of(model)}
-                settings["seed"] = seed_of(self.program.seed, "gate", chain(model), int(settings.get("seed", 0)))
-            rows = self.meanings.add(Node(step.kind, SEMANTICS[step.kind], settings, inputs, f"gate {step.kind}"))
-        return rows
+        if source.live is None:
+            return self.meanings.of(source)
+        return self._drawn(source, stage, when)
+
+    def _drawn(self, source: core.Source, stage: core.Stage, when: str) -> str:
+        if source.live is None:
+            rows = {"rows": self.meanings.of(source)}
+            return self.meanings.add(Node("take", SEMANTICS["take"], {"count": GATE_PROMPTS}, rows, "gate prompts"))
+        if source.kind in AGAIN:
+            return self._drawn(passing(source), stage, when)
+        settings = {key: value for key, value in source.settings.items() if key != "max_lag"}
+        inputs: dict[str, str] = {}
+        for name, value in source.inputs.items():
+            if isinstance(value, core.Source):
+                inputs[name] = self._drawn(value, stage, when)
+            else:
+                leaving = when == "ensure" and value is stage.learner
+                inputs[name] = self.meanings.of(stage.model if leaving else value)
+        if source.kind in PURPOSE:
+            model = source.inputs.get("model")
+            leaving = when == "ensure" and model is stage.learner
+            drawn_from = stage.model if leaving else model if model is not None else source
+            settings["seed"] = seed_of(self.program.seed, "gate", chain(drawn_from), int(settings.get("seed", 0)))
+        return self.meanings.add(Node(source.kind, SEMANTICS[source.kind], settings, inputs, f"gate {source.kind}"))
 
     def stage(self, stage: core.Stage) -> str:
         """The node that trains, with the gates it waits for and the watches that look on."""
@@ -107,6 +127,7 @@ class _Lowering:
         rows = {"rows": self.meanings.of(watch.eval.source)}
         few = Node("take", SEMANTICS["take"], {"count": WATCH_PROMPTS}, rows, "watch prompts")
         settings = {**watch.eval.settings, "n": 1}
+        settings.pop("tag", None)
         settings["seed"] = seed_of(self.program.seed, "watching", (watch.eval.kind,), int(settings.get("seed", 0)))
         return Watch(watch.eval.name, watch.every, self.meanings.add(few), settings)
 

@@ -15,6 +15,21 @@ from ptc.compiler.graph import Json, Node, canonical
 
 SEMANTICS = {
     "gym": 1,
+    "from_verl": 1,
+    "from_open_instruct": 1,
+    "chat": 1,
+    "hint": 1,
+    "prefix": 1,
+    "only": 1,
+    "unique": 1,
+    "without": 1,
+    "join": 1,
+    "mix": 1,
+    "replay": 1,
+    "refill": 1,
+    "best": 1,
+    "best_and_worst": 1,
+    "split_steps": 1,
     "file": 1,
     "hub_dataset": 1,
     "prompts": 1,
@@ -34,6 +49,8 @@ SEMANTICS = {
     "score": 1,
     "train": 1,
     "pass_rate": 1,
+    "reward": 1,
+    "win_rate": 1,
     "bits_per_character": 1,
     "claim": 1,
     "gate": 1,
@@ -42,7 +59,13 @@ SEMANTICS = {
 """Raised by hand when the implementation of a kind changes what it yields."""
 
 Named = TypeVar("Named")
-PURPOSE = {"new_model": "initialisation", "sample": "sampling", "shuffle": "shuffling", "train": "training"}
+PURPOSE = {
+    "new_model": "initialisation",
+    "sample": "sampling",
+    "shuffle": "shuffling",
+    "mix": "mixing",
+    "train": "training",
+}
 
 
 def seed_of(program_seed: int, purpose: str, chain: tuple[str, ...], own: int) -> int:
@@ -126,6 +149,7 @@ class Meanings:
             "result": naming.model(stage.learner),
             "seed": seed_of(self.seed, "training", chain(stage.model), int(stage.settings.get("seed") or 0)),
         }
+        inputs |= {name: self.of(thing) for name, thing in naming.others.items()}
         names = {name: role.name for name, role in naming.models.items()}
         names |= {name: source.name or "rows" for name, source in naming.sources.items()}
         return Node("train", SEMANTICS["train"], settings, inputs, stage.name, names=names)
@@ -138,6 +162,8 @@ class Naming:
     stage: core.Stage
     models: dict[str, core.Role] = field(default_factory=dict)
     sources: dict[str, core.Source] = field(default_factory=dict)
+    others: dict[str, core.Source | core.Model] = field(default_factory=dict)
+    """What stands still beside the flows: rows that live ones are mixed or joined with, models that judge."""
 
     def __post_init__(self) -> None:
         self.model(self.stage.learner)
@@ -158,12 +184,27 @@ class Naming:
         return _name(self.sources, source, "s")
 
     def step(self, step: core.Source) -> Json:
-        """One step of a live flow."""
+        """One step of a live flow: its settings, and what it takes beside the rows that flow through it."""
         document = {"op": step.kind, **step.settings}
-        model = step.inputs.get("model")
-        if isinstance(model, core.Role):
-            document["model"] = self.model(model)
+        flowing = passing(step)
+        for name, value in step.inputs.items():
+            if value is flowing:
+                if name not in ("prompts", "rows"):
+                    document["of"] = name
+            elif isinstance(value, core.Role):
+                document[name] = self.model(value)
+            elif isinstance(value, core.Source):
+                base, steps = flow(value)
+                document.setdefault("with", {})[name] = {
+                    "base": self.other(base),
+                    "steps": [self.step(each) for each in steps],
+                }
+            elif isinstance(value, core.Model):
+                document[name] = self.other(value)
         return document
+
+    def other(self, thing: core.Source | core.Model) -> str:
+        return _name(self.others, thing, "x")
 
     def expression(self, expression: core.Expression) -> Json:
         document: dict[str, Json] = {"op": expression.op, "axes": sorted(expression.axes), **expression.fields}
@@ -188,17 +229,24 @@ def flow(source: core.Source) -> tuple[core.Source, list[core.Source]]:
     steps: list[core.Source] = []
     while source.live is not None:
         steps.insert(0, source)
-        rows = source.inputs.get("prompts") or source.inputs["rows"]
-        assert isinstance(rows, core.Source)
-        source = rows
+        source = passing(source)
     return source, steps
+
+
+def passing(step: core.Source) -> core.Source:
+    """The rows that flow through a live step: the first live ones, where it has several."""
+    rows = step.inputs.get("prompts") or step.inputs.get("rows")
+    if rows is None:
+        rows = next(part for part in step.parts if part.live is not None)
+    assert isinstance(rows, core.Source)
+    return rows
 
 
 def chain(thing: core.Input) -> tuple[str, ...]:
     """The kinds of nodes on the way to a source or a model."""
     if isinstance(thing, core.Role):
         return chain(thing.init)
-    first = thing.inputs.get("init") or thing.inputs.get("model") or thing.inputs.get("rows")
+    first = next((thing.inputs[name] for name in ("init", "model", "rows", "0") if name in thing.inputs), None)
     before = chain(first) if first is not None and not isinstance(thing, core.Tokenizer) else ()
     return (*before, thing.kind)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Value = None | bool | int | float | str | tuple[float, ...]
+Value = None | bool | int | float | str | tuple[float, ...] | tuple[str, ...]
 """A default. ``None`` is the program's `none`; of a row whose origin is `MUST` it means nothing."""
 
 TRL: Final = "TRL 1.16"
@@ -72,6 +72,11 @@ NAMES: tuple[Name, ...] = (
     Name("sample", "temperature", 1.0, TRL, ("temperature",), 1.0),
     Name("sample", "top_p", 1.0, TRL, ("top_p",), 1.0),
     Name("sample", "top_k", 0, TRL, ("top_k",), 0, "0 takes the whole vocabulary."),
+    Name("sample", "min_p", 0.0, PTC, ("min_p",), None, "TRL's `none` is 0 here: nothing is cut."),
+    Name("sample", "repetition_penalty", 1.0, TRL, ("repetition_penalty",), 1.0),
+    Name("sample", "stop", (), PTC, (), None, "Texts that end a response, beside the end-of-sequence token."),
+    Name("sample", "mask_truncated", False, TRL, ("mask_truncated_completions",), False,
+         "Leaves responses that `max_tokens` cut off out of the loss."),
     Name("sample", "max_tokens", 512, TRL, ("max_completion_length", "max_new_tokens"), 512, "Tokens of a response."),
     Name("sample", "max_lag", 0, PTC, ("steps_per_generation",), None,
          "Optimizer steps between the weights that sampled and those that learn."),

@@ -1,6 +1,11 @@
-"""Row expressions: what `prompts`, `respond` and `keep` compute from the columns of one row."""
+"""Row expressions: what `prompts`, `respond`, `keep` and `only` compute from the columns of one row.
+
+A reduction such as ``max(.reward, over = group)`` asks about all attempts at the row's prompt.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
@@ -11,22 +16,41 @@ from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
 
-OPERATORS = {
-    "+": "add",
-    "-": "sub",
-    "*": "mul",
-    "/": "div",
-    "==": "eq",
-    "!=": "ne",
-    "<": "lt",
-    "<=": "le",
-    ">": "gt",
-    ">=": "ge",
-    "and": "and",
-    "or": "or",
+ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+LOGIC = {"and": "and", "or": "or"}
+OPERATORS = {**ARITHMETIC, **COMPARISONS, **LOGIC}
+
+TEXT, REAL, BOOL = "Text", "Real", "Bool"
+NOTHING = {"op": "constant", "value": None}
+
+
+@dataclass(frozen=True)
+class Function:
+    """The types of its arguments (None where any will do), and of its value."""
+
+    arguments: tuple[str | None, ...]
+    value: str
+
+
+FUNCTIONS = {
+    "reverse": Function((TEXT,), TEXT),
+    "strip": Function((TEXT,), TEXT),
+    "lower": Function((TEXT,), TEXT),
+    "length": Function((None,), REAL),
+    "concat": Function((None, None), TEXT),
+    "after": Function((TEXT, TEXT), TEXT),
+    "before": Function((TEXT, TEXT), TEXT),
+    "replace": Function((TEXT, TEXT, TEXT), TEXT),
+    "contains": Function((TEXT, TEXT), BOOL),
+    "starts_with": Function((TEXT, TEXT), BOOL),
+    "ends_with": Function((TEXT, TEXT), BOOL),
+    "distance": Function((TEXT, TEXT), REAL),
+    "number": Function((TEXT,), REAL),
 }
-FUNCTIONS = {"reverse": 1, "strip": 1, "lower": 1, "length": 1, "concat": 2, "after": 2}
-"""Text functions by the number of their arguments."""
+"""Functions of one row."""
+REDUCTIONS = ("max", "min", "mean", "sum", "count")
+"""Functions of all attempts at one prompt."""
 
 COLUMN_ORDER = (
     "prompt",
@@ -40,68 +64,237 @@ COLUMN_ORDER = (
 )
 
 
+@dataclass(frozen=True)
+class Value:
+    """A row expression as the graph spells it, and its type as far as it is known."""
+
+    document: Json
+    type: str | None = None
+
+
 def ordered(columns: set[str]) -> tuple[str, ...]:
     """Columns as they are always listed: the known ones in the order of their making, then the rest by name."""
     known = [column for column in COLUMN_ORDER if column in columns]
     return (*known, *sorted(columns.difference(known)))
 
 
-def row_expression(expr: ast.Expr, rows: core.Source, scope: Scope) -> Json | Unknown:
-    """The document of a row expression, or UNKNOWN after a report."""
-    match expr:
-        case ast.Column(name=name):
-            return {"op": "column", "name": name} if check_column(name, expr.span, rows, scope.findings) else UNKNOWN
-        case ast.Binary(op=op):
-            return _of(OPERATORS[op], [row_expression(expr.left, rows, scope), row_expression(expr.right, rows, scope)])
-        case ast.Unary(op=op):
-            return _of("neg" if op == "-" else "not", [row_expression(expr.operand, rows, scope)])
-        case ast.Call(callee=ast.Name(id=name)) if name in FUNCTIONS:
-            return _function(expr, name, rows, scope)
-        case ast.Call(callee=callee):
-            guess = closest(callee.id, FUNCTIONS) if isinstance(callee, ast.Name) else None
-            scope.findings.add(
+def row_expression(expr: ast.Expr, rows: core.Source, scope: Scope) -> Value | Unknown:
+    """The document and type of a row expression, or UNKNOWN after a report."""
+    return _Reader(rows, scope).read(expr)
+
+
+def condition(expr: ast.Expr, rows: core.Source, scope: Scope, step: str) -> Json | Unknown:
+    """The document of a condition on rows."""
+    value = row_expression(expr, rows, scope)
+    if isinstance(value, Unknown):
+        return UNKNOWN
+    if value.type in (None, BOOL):
+        return value.document
+    scope.findings.add(
+        "T111",
+        f"`{step}` takes a condition, and this is a {_word(value.type)}",
+        [at(expr.span, "true or false?")],
+        helps=[f"|> {step}({in_words(value.document, dotted=True)} == 1)"] if value.type == REAL else [],
+    )
+    return UNKNOWN
+
+
+@dataclass(frozen=True)
+class _Reader:
+    rows: core.Source
+    scope: Scope
+
+    def read(self, expr: ast.Expr) -> Value | Unknown:
+        match expr:
+            case ast.Column(name=name):
+                return self._column(name, expr.span)
+            case ast.Binary():
+                return self._binary(expr)
+            case ast.Unary(op=op):
+                value = self.read(expr.operand)
+                if isinstance(value, Unknown):
+                    return UNKNOWN
+                wanted = REAL if op == "-" else BOOL
+                if not self._is(value, wanted, expr.operand, f"`{op}`"):
+                    return UNKNOWN
+                return Value({"op": "neg" if op == "-" else "not", "args": [value.document]}, wanted)
+            case ast.Call(callee=ast.Name(id=name)) if name in FUNCTIONS:
+                return self._function(expr, name)
+            case ast.Call(callee=ast.Name(id=name)) if name in REDUCTIONS:
+                return self._reduction(expr, name)
+            case ast.Call(callee=callee):
+                known = (*FUNCTIONS, *REDUCTIONS)
+                guess = closest(callee.id, known) if isinstance(callee, ast.Name) else None
+                self.scope.findings.add(
+                    "N101",
+                    "no such function of a row",
+                    [at(callee.span, "not known")],
+                    [f"there are {', '.join(known)}"],
+                    [f"did you mean `{guess}`?"] if guess else [],
+                )
+                return UNKNOWN
+            case ast.Name() if expr.id not in ("none", "true", "false"):
+                return self._named_value(expr)
+            case _:
+                return self._constant(expr)
+
+    def _column(self, name: str, span: Span) -> Value | Unknown:
+        if not check_column(name, span, self.rows, self.scope.findings):
+            return UNKNOWN
+        return Value({"op": "column", "name": name}, self.rows.type.type_of(name))
+
+    def _constant(self, expr: ast.Expr) -> Value | Unknown:
+        value = constant(expr, self.scope)
+        if isinstance(value, Unknown):
+            return UNKNOWN
+        kinds = {bool: BOOL, int: REAL, float: REAL, str: TEXT}
+        return Value({"op": "constant", "value": value}, kinds.get(type(value)))
+
+    def _named_value(self, expr: ast.Name) -> Value | Unknown:
+        """A bare word is a parameter, or a column whose dot was forgotten."""
+        if self.scope.find(expr.id) is None and self.rows.type.has(expr.id):
+            self.scope.findings.add(
                 "N101",
-                "no such function of a row",
-                [at(callee.span, "not known")],
-                [f"there are {', '.join(FUNCTIONS)}"],
-                [f"did you mean `{guess}`?"] if guess else [],
+                f"nothing here is called `{expr.id}`",
+                [at(expr.span, "a column is written with a dot")],
+                helps=[f".{expr.id}"],
             )
             return UNKNOWN
-        case ast.Name() if expr.id not in ("none", "true", "false"):
-            return _named_value(expr, rows, scope)
-        case _:
-            value = constant(expr, scope)
-            return UNKNOWN if isinstance(value, Unknown) else {"op": "constant", "value": value}
+        return self._constant(expr)
 
+    def _binary(self, expr: ast.Binary) -> Value | Unknown:
+        left, right = self.read(expr.left), self.read(expr.right)
+        if isinstance(left, Unknown) or isinstance(right, Unknown):
+            return UNKNOWN
+        kind = self._kind_of(expr, left, right)
+        if isinstance(kind, Unknown):
+            return UNKNOWN
+        return Value({"op": OPERATORS[expr.op], "args": [left.document, right.document]}, kind)
 
-def _named_value(expr: ast.Name, rows: core.Source, scope: Scope) -> Json | Unknown:
-    """A bare word is a parameter, or a column whose dot was forgotten."""
-    if scope.find(expr.id) is None and rows.type.has(expr.id):
-        scope.findings.add(
-            "N101",
-            f"nothing here is called `{expr.id}`",
-            [at(expr.span, "a column is written with a dot")],
-            helps=[f".{expr.id}"],
-        )
+    def _kind_of(self, expr: ast.Binary, left: Value, right: Value) -> str | Unknown | None:
+        """The type of an operation, if its sides fit together."""
+        both = {side.type for side in (left, right)} - {None}
+        if expr.op in LOGIC:
+            sides = ((left, expr.left), (right, expr.right))
+            fine = all([self._is(side, BOOL, place, f"`{expr.op}`") for side, place in sides])
+            return BOOL if fine else UNKNOWN
+        if expr.op == "+" and both == {TEXT}:
+            return TEXT if None not in (left.type, right.type) else None
+        if expr.op in ARITHMETIC and both <= {REAL, BOOL}:
+            return REAL if both else None
+        if expr.op in COMPARISONS and NOTHING in (left.document, right.document):
+            self._compared_with_nothing(expr)
+            return UNKNOWN
+        if expr.op in COMPARISONS and len(both - {BOOL}) < 2 and not {TEXT, BOOL} <= both:
+            return BOOL
+        self._do_not_fit(expr, left, right)
         return UNKNOWN
-    value = constant(expr, scope)
-    return UNKNOWN if isinstance(value, Unknown) else {"op": "constant", "value": value}
 
-
-def _function(expr: ast.Call, name: str, rows: core.Source, scope: Scope) -> Json | Unknown:
-    wanted = FUNCTIONS[name]
-    if len(expr.arguments) != wanted or any(argument.name for argument in expr.arguments):
-        scope.findings.add(
-            "N109" if len(expr.arguments) > wanted else "N104",
-            f"`{name}` takes {wanted} argument{'s' if wanted > 1 else ''} by position",
-            [at(expr.span, f"{len(expr.arguments)} given")],
+    def _compared_with_nothing(self, expr: ast.Binary) -> None:
+        self.scope.findings.add(
+            "T111",
+            "nothing is compared with `none`",
+            [at(expr.span, "would hold for no row")],
+            ["a missing value makes the whole condition missing, and such a row is not kept anyway"],
+            ["keep(length(.answer) > 0)"],
         )
-        return UNKNOWN
-    return _of(name, [row_expression(argument.value, rows, scope) for argument in expr.arguments])
+
+    def _do_not_fit(self, expr: ast.Binary, left: Value, right: Value) -> None:
+        if expr.op == "+":
+            helps = [f"concat({in_words(left.document, dotted=True)}, {in_words(right.document, dotted=True)})"]
+        else:
+            text = left if left.type == TEXT else right
+            helps = [f"number({in_words(text.document, dotted=True)})"] if text.document["op"] == "column" else []
+        self.scope.findings.add(
+            "T111",
+            f"`{expr.op}` of a {_word(left.type)} and a {_word(right.type)}",
+            [at(expr.left.span, _word(left.type)), at(expr.right.span, _word(right.type))],
+            helps=helps,
+        )
+
+    def _is(self, value: Value, wanted: str, place: ast.Expr, who: str) -> bool:
+        if value.type in (None, wanted) or (wanted == REAL and value.type == BOOL):
+            return True
+        self.scope.findings.add(
+            "T111",
+            f"{who} takes a {_word(wanted)}, and this is a {_word(value.type)}",
+            [at(place.span, _word(value.type))],
+        )
+        return False
+
+    def _function(self, expr: ast.Call, name: str) -> Value | Unknown:
+        function = FUNCTIONS[name]
+        wanted = len(function.arguments)
+        if len(expr.arguments) != wanted or any(argument.name for argument in expr.arguments):
+            self.scope.findings.add(
+                "N109" if len(expr.arguments) > wanted else "N104",
+                f"`{name}` takes {wanted} argument{'s' if wanted > 1 else ''} by position",
+                [at(expr.span, f"{len(expr.arguments)} given")],
+            )
+            return UNKNOWN
+        values = [self.read(argument.value) for argument in expr.arguments]
+        fine = True
+        for kind, value, argument in zip(function.arguments, values, expr.arguments, strict=True):
+            if isinstance(value, Unknown) or (kind and not self._is(value, kind, argument.value, f"`{name}`")):
+                fine = False
+        if not fine:
+            return UNKNOWN
+        return Value(_of(name, [value for value in values if isinstance(value, Value)]), function.value)
+
+    def _reduction(self, expr: ast.Call, name: str) -> Value | Unknown:
+        """``max(.reward, over = group)``: of the attempts at the row's prompt, or a joined partner's."""
+        positional = [argument.value for argument in expr.arguments if argument.name is None]
+        over = next((a.value for a in expr.arguments if a.name is not None and a.name.id == "over"), None)
+        of_group = isinstance(over, ast.Name) and over.id == "group"
+        wanted = (0, 1) if name == "count" else (1,)
+        if not of_group or len(positional) not in wanted or len(expr.arguments) != len(positional) + 1:
+            self.scope.findings.add(
+                "N104",
+                f"`{name}` of a row's attempts names a value and `over = group`",
+                [at(expr.span, "`over = group` is not given" if over is None else "not of this form")],
+                helps=["count(over = group)" if name == "count" else f"{name}(.reward, over = group)"],
+            )
+            return UNKNOWN
+        partner = joined_with(self.rows)
+        attempts = partner or self.rows
+        if not check_column("group", expr.span, attempts, self.scope.findings):
+            return UNKNOWN
+        values = [_Reader(attempts, self.scope).read(value) for value in positional]
+        document: dict[str, Json] = {"op": name, "over": ["group"], "args": []}
+        for value, place in zip(values, positional, strict=True):
+            kind = BOOL if name == "count" else REAL
+            if isinstance(value, Unknown) or not self._is(value, kind, place, f"`{name}`"):
+                return UNKNOWN
+            document["args"].append(value.document)
+        if partner is not None:
+            document["of"] = "partner"
+        return Value(document, REAL)
 
 
-def _of(op: str, args: list[Json | Unknown]) -> Json | Unknown:
-    return UNKNOWN if any(isinstance(arg, Unknown) for arg in args) else {"op": op, "args": args}
+def _of(op: str, args: list[Value]) -> Json:
+    return {"op": op, "args": [arg.document for arg in args]}
+
+
+def joined_with(rows: core.Source) -> core.Source | None:
+    """The source that these rows were joined with, if they were: its attempts are their group."""
+    source: core.Source | None = rows
+    while source is not None and source.kind in ("join", "keep", "only", "shuffle"):
+        if source.kind == "join":
+            partner = source.inputs["partner"]
+            assert isinstance(partner, core.Source)
+            return partner
+        below = source.inputs.get("rows")
+        source = below if isinstance(below, core.Source) else None
+    return None
+
+
+REMEDIES = {
+    "reward": "|> score(exact)",
+    "group": "|> sample(policy, n = 8, max_tokens = 64)",
+    "response": "|> respond(.answer)",
+    "logprobs": "|> sample(policy, n = 8, max_tokens = 64)",
+}
+"""The step that brings a column which is not there."""
 
 
 def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -> bool:
@@ -110,8 +303,8 @@ def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -
         return True
     guess = closest(name, rows.type.columns)
     helps = [f"did you mean `.{guess}`?"] if guess else []
-    if name == "reward" and not guess:
-        helps.append("|> score(exact)")
+    if name in REMEDIES and not guess:
+        helps.append(REMEDIES[name])
     findings.add(
         "T101",
         f"these rows have no column `{name}`",
@@ -122,18 +315,29 @@ def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -
     return False
 
 
-def in_words(document: Json) -> str:
-    """A row expression as a reader would say it: ``reward = 1``."""
-    signs = {"eq": "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "and": "and", "or": "or"}
-    signs |= {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+def _word(kind: str | None) -> str:
+    words = {TEXT: "text", REAL: "number", BOOL: "condition", "List": "list", "Messages": "list of messages"}
+    return words.get(kind or "", "value")
+
+
+def in_words(document: Json, dotted: bool = False) -> str:
+    """A row expression as a reader would say it, ``reward = 1``; `dotted`: as a program does, ``.reward == 1``."""
+    signs = {"eq": "==" if dotted else "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+    signs |= {"and": "and", "or": "or", "add": "+", "sub": "-", "mul": "*", "div": "/"}
     match document["op"]:
         case "column":
-            return str(document["name"])
+            return f".{document['name']}" if dotted else str(document["name"])
         case "constant":
             value = document["value"]
-            return f"{value:g}" if isinstance(value, float) else str(value)
+            return f'"{value}"' if dotted and isinstance(value, str) else _spelled(value)
         case op if op in signs:
             left, right = document["args"]
-            return f"{in_words(left)} {signs[op]} {in_words(right)}"
+            return f"{in_words(left, dotted)} {signs[op]} {in_words(right, dotted)}"
         case op:
-            return f"{op}({', '.join(in_words(arg) for arg in document['args'])})"
+            args = [in_words(arg, dotted) for arg in document["args"]]
+            over = ["over = group"] if document.get("over") else []
+            return f"{op}({', '.join([*args, *over])})"
+
+
+def _spelled(value: Json) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

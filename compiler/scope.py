@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ptc.compiler import core
+from ptc.compiler.arguments import Signature
 from ptc.compiler.catalogue import Verifier
 from ptc.compiler.findings import Findings, at
 from ptc.lang import ast
@@ -32,6 +33,37 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Scorers:
+    """What an argument of type `Verifier` was given: a sum of weighted scorers."""
+
+    scorers: tuple[core.Scorer, ...]
+
+
+@dataclass(frozen=True)
+class ExternVerifier:
+    """``extern verifier f(response: Text, tests: Text) -> Real = "module:function"``."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    """What it reads of a row besides the response, with the type of each."""
+    result: str
+    """``Real`` or ``Bool``."""
+    target: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class ExternSource:
+    """``extern source s(n: Int) -> Trajectories{prompt, answer} = "module:function"``."""
+
+    name: str
+    signature: Signature
+    type: core.Trajectories
+    target: str
+    span: Span
+
+
+@dataclass(frozen=True)
 class Poison:
     """A name whose declaration is wrong: reported there, and silent here."""
 
@@ -45,6 +77,9 @@ Thing = (
     | core.Tokenizer
     | Objective
     | Verifier
+    | Scorers
+    | ExternVerifier
+    | ExternSource
     | Constant
     | Poison
 )
@@ -58,6 +93,9 @@ _KIND = {
     core.Tokenizer: "a tokenizer",
     Objective: "an objective",
     Verifier: "a verifier",
+    Scorers: "a verifier",
+    ExternVerifier: "a verifier",
+    ExternSource: "a source",
     Constant: "a parameter",
 }
 
@@ -161,7 +199,7 @@ class Scope:
 
 def _where_in_library(name: str) -> str | None:
     objectives = {"sft", "grpo", "dpo", "reverse_kl"}
-    verifiers = {"exact", "math", "gym_scorer"}
+    verifiers = {"exact", "math", "gym_scorer", "format_tags", "overlong"}
     if name in objectives:
         return "std.objectives"
     return "std.verifiers" if name in verifiers else None

@@ -10,6 +10,7 @@ from ptc.compiler.arguments import Parameter, listed
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
+from ptc.compiler.gates import Gates
 from ptc.compiler.graph import Json
 from ptc.compiler.models import Models
 from ptc.compiler.names import hint, known_elsewhere
@@ -204,7 +205,7 @@ class Stages:
                     draft.terms.append(term)
 
     def _gate(self, draft: _Draft, statement: ast.Gate) -> None:
-        gate = self.evals.gate(statement, draft.scope)
+        gate = Gates(self.findings, self.flows, self.evals).gate(statement, draft.scope)
         draft.sound &= gate is not None
         if gate is not None:
             draft.gates.append(gate)
@@ -220,10 +221,6 @@ class Stages:
             every = read_every
         if watched is None:
             draft.sound = False
-        elif watched.kind != "pass_rate":
-            draft.sound = False
-            title = f"watching `{watched.name}` is not in this version: only a `pass_rate` can be watched"
-            self.findings.add("N110", title, [at(statement.span, "measured at entry and exit alone"), at(watched.span)])
         else:
             draft.watches.append(core.Watch(watched, every.count, statement.span))
 

@@ -43,8 +43,8 @@ def constant(expr: ast.Expr, scope: Scope) -> Value | Unknown:
         case ast.Number():
             scope.findings.add("U202", f"a plain number is needed, not `{expr.text}`", [at(expr.span, "has a unit")])
             return UNKNOWN
-        case ast.String(value=text):
-            return text
+        case ast.String():
+            return _text(expr, scope)
         case ast.Name(id="none"):
             return None
         case ast.Name(id="true" | "false"):
@@ -66,6 +66,21 @@ def constant(expr: ast.Expr, scope: Scope) -> Value | Unknown:
         case _:
             scope.findings.add("T105", "a constant is needed here", [at(expr.span, "depends on data or on a model")])
             return UNKNOWN
+
+
+def _text(expr: ast.String, scope: Scope) -> str | Unknown:
+    """A text, the parameters in an ``f"…"`` filled in."""
+    if expr.parts is None:
+        return expr.value
+    pieces = [part if isinstance(part, str) else constant(part, scope) for part in expr.parts]
+    return UNKNOWN if any(isinstance(piece, Unknown) for piece in pieces) else "".join(map(_spelled, pieces))
+
+
+def _spelled(piece: object) -> str:
+    """A value inside a text, as a program would write it."""
+    if isinstance(piece, bool) or piece is None:
+        return {True: "true", False: "false", None: "none"}[piece]
+    return f"{piece:g}" if isinstance(piece, float) else str(piece)
 
 
 class Unknown:
@@ -118,8 +133,33 @@ def arithmetic(op: str, left: float, right: float) -> Value | Unknown:
             return bool(left or right)
 
 
+def read_list(parameter: Parameter, expr: ast.Expr, scope: Scope) -> list[Value] | Unknown:
+    """The constants that fill a parameter of kind ``reals`` or ``texts``, each checked like a single one."""
+    one = replace(parameter, kind=parameter.kind.removesuffix("s"), default=...)
+    if not isinstance(expr, ast.List):
+        if not isinstance(expr, ast.Missing):
+            what = "texts" if one.kind == "text" else "numbers"
+            example = '["…", "…"]' if one.kind == "text" else "[0.7, 0.3]"
+            scope.findings.add(
+                "T105",
+                f"`{parameter.name}` is a list of {what}",
+                [at(expr.span, "not a list")],
+                helps=[f"{parameter.name} = {example}"],
+            )
+        return UNKNOWN
+    values: list[Value] = []
+    for item in expr.items:
+        value = read(one, item, scope)
+        if isinstance(value, Unknown):
+            return UNKNOWN
+        values.append(value)
+    return values
+
+
 def read(parameter: Parameter, expr: ast.Expr, scope: Scope) -> Value | Unknown:
     """The constant that fills a parameter, checked against its kind and range."""
+    if parameter.kind == "steps" and parameter.default is None and isinstance(expr, ast.Name) and expr.id == "none":
+        return None
     if parameter.kind == "steps":
         counted = count(expr, scope, ("steps",), f"`{parameter.name}`", example=1)
         return counted.count if counted else UNKNOWN

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptc.compiler import types as types_in_words
-from ptc.compiler.catalogue import Catalogue, Verifier
+from ptc.compiler.catalogue import Catalogue, Option, Verifier
 from ptc.compiler.pipeline import Checked, check
 from ptc.headers import OnDemand, checkpoint, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.reading import read
 from ptc.lang.source import Source
-from ptc.stdlib.signatures import VERIFIERS, task_columns
+from ptc.stdlib.signatures import VERIFIERS, VerifierSignature, task_columns
 
 if TYPE_CHECKING:
     from ptc.compiler.graph import Graph
@@ -56,8 +56,23 @@ def standard() -> Catalogue:
     library = {
         name: Source(f"std/objectives/{name}", folder.joinpath(name).read_text(encoding="utf-8")) for name in names
     }
-    verifiers = {name: Verifier(name, signature.columns, signature.doc) for name, signature in VERIFIERS.items()}
-    return Catalogue(library, task_columns(), verifiers)
+    return Catalogue(library, task_columns(), {name: _verifier(signature) for name, signature in VERIFIERS.items()})
+
+
+def _verifier(signature: VerifierSignature) -> Verifier:
+    """What the compiler is told of a verifier of the library."""
+    return Verifier(
+        signature.name,
+        signature.columns,
+        signature.doc,
+        signature.least,
+        signature.most,
+        tuple(Option(option.name, option.kind, option.default, option.least) for option in signature.options),
+        signature.marker,
+        signature.version,
+        signature.tokens,
+        (("entry", "Text"),) if "entry" in signature.columns else (),
+    )
 
 
 def catalogue(data: bool = False) -> Catalogue:

@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import Any
 
-from ptc.stdlib.verifiers import Error, Fail, Pass, Refused, Timeout, Verdict, judge_one, prepare
+from ptc.stdlib.verifiers import Error, Fail, Pass, Penalty, Refused, Timeout, Verdict, judge_one, prepare
 
 MEMORY = 4 << 30
 """Bytes of address space: `9**9**9**9` ends in an error and not in a frozen machine."""
@@ -49,6 +49,8 @@ def encode(verdict: Verdict) -> list[Any]:
             return ["pass", score]
         case Fail(parsed):
             return ["fail", parsed]
+        case Penalty(score):
+            return ["penalty", score]
         case Refused(reason):
             return ["refused", reason]
         case Error(kind):
@@ -65,6 +67,8 @@ def decode(document: list[Any]) -> Verdict:
             return Pass(value)
         case "fail":
             return Fail(value)
+        case "penalty":
+            return Penalty(value)
         case "refused":
             return Refused(value)
         case "error":

@@ -15,22 +15,48 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class Option:
+    """An argument of a verifier: ``texts``, ``tokens``, … as `compiler.arguments` names the kinds."""
+
+    name: str
+    kind: str
+    default: object = ...
+    """``...`` where it must be given."""
+    least: float | None = None
+
+
+@dataclass(frozen=True)
 class VerifierSignature:
     """What a verifier reads of a row besides its `response`, and what it returns."""
 
     name: str
     columns: tuple[str, ...]
-    score: Literal["binary", "real"]
-    """`binary`: 0 or 1; `real`: between 0 and 1."""
+    score: Literal["binary", "real", "penalty"]
+    """`binary`: 0 or 1; `real`: between 0 and 1; `penalty`: between -1 and 0."""
     package: str | None
     """Distribution that must be installed besides ptc, if any."""
     inline: bool
     """Quick whatever the text: runs in the calling process. Others run in processes that can be killed."""
     doc: str
+    options: tuple[Option, ...] = ()
+    marker: str | None = None
+    """What a response must hold for it to be read, with its options in braces; None where anything is read."""
+    version: int = 1
+    """Raised by hand when it judges otherwise than before: what it said then is not what it says now."""
+    tokens: bool = False
+    """Whether it reads `response_tokens`, which only sampled rows have."""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("response", *self.columns)
+        return ("response", *self.columns, *(("response_tokens",) if self.tokens else ()))
+
+    @property
+    def least(self) -> float:
+        return -1.0 if self.score == "penalty" else 0.0
+
+    @property
+    def most(self) -> float:
+        return 0.0 if self.score == "penalty" else 1.0
 
 
 VERIFIERS: Mapping[str, VerifierSignature] = MappingProxyType(
@@ -55,6 +81,26 @@ VERIFIERS: Mapping[str, VerifierSignature] = MappingProxyType(
                 "reasoning-gym",
                 False,
                 "The task's own scorer, written with its generator.",
+            ),
+            VerifierSignature(
+                "format_tags",
+                (),
+                "binary",
+                None,
+                True,
+                "The response is one block per tag, in their order; text may follow the block of a sole tag.",
+                options=(Option("tags", "texts", ("think", "answer")),),
+                marker="<{tags[0]}>",
+            ),
+            VerifierSignature(
+                "overlong",
+                (),
+                "penalty",
+                None,
+                True,
+                "0 up to `limit - buffer` tokens, then down to -1 at `limit` and beyond (DAPO).",
+                options=(Option("limit", "tokens", least=1), Option("buffer", "tokens", least=1)),
+                tokens=True,
             ),
         )
     }

@@ -6,7 +6,8 @@ A verdict is never a bare number: an error is not a wrong answer, and must not b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -37,6 +38,13 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Penalty:
+    """How far the response breaks a rule that is no answer: -1 <= score <= 0, and 0 where it keeps to it."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """The verifier failed: says nothing about the response. `kind`: name of the exception, or ``crash``."""
 
@@ -55,7 +63,7 @@ class Refused:
     reason: str
 
 
-Verdict = Pass | Fail | Error | Timeout | Refused
+Verdict = Pass | Fail | Penalty | Error | Timeout | Refused
 Verifier = Callable[..., Verdict]
 """Takes a row's `response` and the columns of its signature by name, and its options."""
 
@@ -69,7 +77,7 @@ UNREADABLE = Fail(parsed=False)
 
 def reward_of(verdict: Verdict) -> float | None:
     """The reward of a verdict; None where there is none, and the row is masked from the advantage."""
-    if isinstance(verdict, Pass):
+    if isinstance(verdict, Pass | Penalty):
         return verdict.score
     return 0.0 if isinstance(verdict, Fail) else None
 
@@ -149,8 +157,29 @@ def _last_boxed(text: str) -> str | None:
     return None
 
 
+def format_tags(response: str, tags: Sequence[str]) -> Verdict:
+    """One block per tag, each once, in their order, with blanks around them; text may follow the block of a sole tag.
+
+    ``<think>…</think> <answer>…</answer>`` is the format reward of R1, ``<think>…</think> …`` that of TRL.
+    """
+    marks = [f"<{slash}{tag}>" for tag in tags for slash in ("", "/")]
+    if any(response.count(mark) != 1 for mark in marks):
+        return Fail(parsed=response.count(marks[0]) > 0)
+    blocks = r"\s*".join(f"<{re.escape(tag)}>.*?</{re.escape(tag)}>" for tag in tags)
+    rest = r".*" if len(tags) == 1 else r"\s*"
+    return PASS if re.fullmatch(rf"\s*{blocks}{rest}", response, re.DOTALL) else WRONG
+
+
+def overlong(response: str, response_tokens: Sequence[int], limit: int, buffer: int) -> Verdict:
+    """DAPO's soft punishment: 0 up to ``limit - buffer`` tokens, then linearly down to -1 at `limit` and beyond."""
+    beyond = len(response_tokens) - (limit - buffer)
+    return Penalty(-min(1.0, max(0.0, beyond / buffer)))
+
+
 def gold_response(name: str, row: Mapping[str, Any]) -> str | None:
     """A response that verifier `name` must find right: the gold answer of the row, None if it has none."""
+    if not {"entry", "answer"} & set(VERIFIERS[name].columns):
+        return None
     gold: Answer = decode_entry(row["entry"])[1]["answer"] if name == "gym_scorer" else row["answer"]
     return None if gold is None else spelled(gold)
 
@@ -170,7 +199,13 @@ def prepare(name: str) -> None:
         import_module(package.replace("-", "_"))
 
 
-IMPLEMENTATIONS: Mapping[str, Verifier] = {"exact": exact, "math": math, "gym_scorer": gym_scorer}
+IMPLEMENTATIONS: Mapping[str, Verifier] = {
+    "exact": exact,
+    "math": math,
+    "gym_scorer": gym_scorer,
+    "format_tags": format_tags,
+    "overlong": overlong,
+}
 
 
 def judge_one(name: str, options: Mapping[str, Any], row: Mapping[str, Any]) -> Verdict:

@@ -181,23 +181,3 @@ def test_a_hub_model_in_the_cache_is_known_without_asking_the_hub(
     ]
     assert result.checked is not None
     assert result.checked.program.models[0].type.context == 128
-
-
-def test_only_pass_rates_are_watched() -> None:
-    watched = """edition 2026
-from std.objectives import sft
-source tasks = gym("chain_sum", size = 100) |> prompts(.question, answer = .answer) |> respond(.answer)
-source held_out = tasks |> slice(90%, 100%)
-model base = new.model("llama", hidden = 32, layers = 1, tokenizer = characters(tasks))
-eval reading = bits_per_character(held_out)
-stage reader {
-  train policy = base
-  source demos = tasks |> slice(0%, 90%)
-  minimize sft(demos, policy)
-  optimizer = adamw(lr = 1e-3)
-  batch = 8 samples
-  budget = 1 epoch
-  watch reading every 2 steps
-}
-"""
-    assert [found.code for found in api.check_text(watched).diagnostics] == ["N110"]

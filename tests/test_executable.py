@@ -29,3 +29,28 @@ def test_each_thing_is_refused_once_where_it_stands() -> None:
     assert [(found.code, found.title, found.span) for found in refused] == [
         ("N110", "`passes` cannot be run in this version", stage.span)
     ]
+
+
+WATCHED = """edition 2026
+from std.objectives import sft
+source tasks = gym("chain_sum", size = 100) |> prompts(.question, answer = .answer) |> respond(.answer)
+source held_out = tasks |> slice(90%, 100%)
+model base = new.model("llama", hidden = 32, layers = 1, tokenizer = characters(tasks))
+eval reading = bits_per_character(held_out)
+stage reader {
+  train policy = base
+  source demos = tasks |> slice(0%, 90%)
+  minimize sft(demos, policy)
+  optimizer = adamw(lr = 1e-3)
+  batch = 8 samples
+  budget = 1 epoch
+  watch reading every 2 steps
+}
+"""
+
+
+def test_only_pass_rates_are_watched_while_a_stage_runs() -> None:
+    assert api.check_text(WATCHED).diagnostics == ()
+    assert [found.title for found in unsupported(program(WATCHED))] == [
+        "watching `reading` cannot be run in this version"
+    ]

@@ -17,7 +17,7 @@ from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context, Progress
 from ptc.runtime.tables import ROWS_FILE, column, read_rows, read_table, with_columns, write_rows, write_table
 from ptc.runtime.verifier_pool import Judge
-from ptc.stdlib.verifiers import Error, Fail, Pass, Refused, Timeout, Verdict, reward_of
+from ptc.stdlib.verifiers import Error, Fail, Pass, Penalty, Refused, Timeout, Verdict, reward_of
 
 CHUNK = 1024
 """Rows in a sealed piece, where judging costs more than writing."""
@@ -48,6 +48,8 @@ def words(verdict: Verdict) -> str:
             return "fail"
         case Fail():
             return "fail: no answer found"
+        case Penalty(score):
+            return "penalty" if score < 0 else "no penalty"
         case Error(kind):
             return f"error: {kind}"
         case Timeout():

@@ -29,6 +29,24 @@ PROGRAMS = {
     + 'model other = new.model("qwen3", hidden = 32, layers = 1, tokenizer = bpe(lessons, vocabulary = 300))\n'
     + stage("a", "train policy = other minimize sft(lessons, policy)")
     + "report reading\n",
+    "every step": HEAD
+    + WARM
+    + 'source bought = parquet("verl.parquet") |> from_verl() |> unique(.prompt) |> without(skill)\n'
+    + 'source more = parquet("open.parquet") |> from_open_instruct() |> chat("Be brief.")\n'
+    + "source lessons = mix([bought, more], weights = [3, 1]) |> hint(.answer) |> sample(warm, n = 4) |> score(exact)\n"
+    + "source pairs = lessons |> best(2) |> only(.reward > 0) |> best_and_worst()\n"
+    + 'source steps = problems |> prefix(.answer, share = 50%) |> sample(warm) |> split_steps(", ") |> replay()\n'
+    + "source joined = demos |> join(lessons, on = .prompt) |> only(max(.reward, over = group) == 0)\n"
+    + "eval worth = reward(tasks |> slice(80%, 100%), exact)\n"
+    + "eval wins = win_rate(tasks |> slice(80%, 100%), exact, against = base)\n"
+    + stage("a", "train policy = warm freeze reference = warm minimize dpo(pairs, policy, reference)")
+    + stage("b", "train policy = warm minimize sft(steps, policy) + sft(joined, policy)")
+    + stage(
+        "c",
+        "train policy = warm source tries = problems |> sample(policy, n = 4) |> score(exact) |> keep(.reward > 0)"
+        " |> refill(max = 2) require informative_rate(tries) >= 1% ensure kl(base) <= 1 minimize grpo(tries, policy)",
+    )
+    + "report worth, wins\n",
     "control": HEAD
     + WARM
     + "source tried = problems |> sample(warm, n = 4) |> score(exact) |> shuffle(.reward) |> keep(.reward == 1)\n"
@@ -42,7 +60,9 @@ def kinds_described() -> set[str]:
 
 
 def test_every_kind_is_made_and_described() -> None:
-    made = {node.kind for text in PROGRAMS.values() for node in graph(text).nodes.values()}
+    nodes = [node for text in PROGRAMS.values() for node in graph(text).nodes.values()]
+    flows = [flow for node in nodes if node.kind == "train" for flow in node.settings["flows"].values()]
+    made = {node.kind for node in nodes} | {step["op"] for flow in flows for step in flow}
     assert made == kinds_described() == set(SEMANTICS)
 
 

@@ -1,0 +1,89 @@
+"""Steps that compute something for each row: `prompts`, `respond`, `keep`, `only`, `chat`, `split_steps`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ptc.compiler import core
+from ptc.compiler.findings import at
+from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.rows import Value, condition, in_words, ordered, row_expression
+from ptc.compiler.values import Unknown
+
+
+def prompts(step: Step) -> core.Source | None:
+    """The given columns and no other."""
+    given = {"prompt": step.bound.given["prompt"], **step.bound.others}
+    values = {name: row_expression(expr, step.rows, step.scope) for name, expr in given.items()}
+    known = {name: value for name, value in values.items() if isinstance(value, Value)}
+    if len(known) < len(values):
+        return None
+    responded = known.keys() & {"response", "chosen", "rejected"}
+    kind = core.Trajectories(
+        ordered(set(known)),
+        (step.type.provenance or core.External()) if responded else None,
+        column_types=tuple((name, value.type) for name, value in known.items() if value.type is not None),
+        replayed=step.type.replayed,
+    )
+    return step.made(kind, {"columns": {name: value.document for name, value in known.items()}})
+
+
+def respond(step: Step) -> core.Source | None:
+    """The rows with a response that stands in them already."""
+    response = step.row("response")
+    if isinstance(response, Unknown) or not step.has_prompts():
+        return None
+    kind = replace(
+        step.type,
+        columns=ordered({*step.type.columns, "response"}),
+        provenance=step.type.provenance or core.External(),
+        column_types=with_types(step.type, {"response": response.type}),
+    )
+    return step.made(kind, {"response": response.document})
+
+
+def keep(step: Step) -> core.Source | None:
+    """The rows for which a condition holds."""
+    return _filtered(step)
+
+
+def only(step: Step) -> core.Source | None:
+    """All rows; those for which the condition does not hold count, with weight 0."""
+    return _filtered(step)
+
+
+def _filtered(step: Step) -> core.Source | None:
+    where = condition(step.bound.given["where"], step.rows, step.scope, step.name)
+    if isinstance(where, Unknown):
+        return None
+    return step.made(replace(step.type, kept=(*step.type.kept, in_words(where))), {"where": where})
+
+
+def chat(step: Step) -> core.Source | None:
+    """The rows with a system turn before the prompt."""
+    system = step.row("system")
+    if isinstance(system, Unknown) or not step.has_prompts():
+        return None
+    if system.type not in (None, "Text"):
+        step.findings.add(
+            "T111", "a system turn is a text", [at(step.place("system"), "not a text")], helps=['|> chat("Be brief.")']
+        )
+        return None
+    kind = replace(
+        step.type,
+        columns=ordered({*step.type.columns, "system"}),
+        column_types=with_types(step.type, {"system": "Text"}),
+    )
+    return step.made(kind, {"system": system.document})
+
+
+def split_steps(step: Step) -> core.Source | None:
+    """The rows with the steps of their responses, as a list."""
+    if not step.has_responses("`split_steps` divides responses"):
+        return None
+    kind = replace(
+        step.type,
+        columns=ordered({*step.type.columns, "steps"}),
+        column_types=with_types(step.type, {"steps": "List"}),
+    )
+    return step.made(kind, dict(step.settings))

@@ -1,0 +1,27 @@
+"""The step `score`: what the verifiers say of each response, as a reward."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ptc.compiler import core
+from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.rows import ordered
+from ptc.compiler.scorers import documents, judges
+
+
+def score(step: Step) -> core.Source | None:
+    """The rows with their `reward`."""
+    scorers = step.flows.scorings.read(step.bound.given["verifier"], step.scope)
+    if scorers is None or not step.flows.scorings.fit(scorers, step.rows):
+        return None
+    if not step.has_responses("`score` judges responses"):
+        return None
+    kind = replace(
+        step.type,
+        columns=ordered({*step.type.columns, "reward"}),
+        scorers=scorers,
+        column_types=with_types(step.type, {"reward": "Real"}),
+    )
+    inputs: dict[str, core.Input] = {"rows": step.rows, **judges(scorers, standing=step.rows.live is None)}
+    return step.made(kind, documents(scorers), inputs)
