@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptc.compiler import types as types_in_words
-from ptc.compiler.catalogue import Catalogue, Option, Verifier
+from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Rows, Verifier
 from ptc.compiler.pipeline import Checked, check
 from ptc.headers import OnDemand, checkpoint, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.reading import read
 from ptc.lang.source import Source
+from ptc.stand_ins import StandIns
 from ptc.stdlib.signatures import VERIFIERS, VerifierSignature, task_columns
 
 if TYPE_CHECKING:
@@ -75,15 +76,25 @@ def _verifier(signature: VerifierSignature) -> Verifier:
     )
 
 
-def catalogue(data: bool = False) -> Catalogue:
-    """What may be known without running anything: the library, and headers; with `data` those on the hub too."""
+def catalogue(data: bool = False, stand_ins: StandIns | None = None) -> Catalogue:
+    """What may be known without running anything: the library, and headers; with `data` those on the hub too.
+
+    What `stand_ins` hold stands for what the hub holds under the same name.
+    """
+
+    def hub_dataset(name: str) -> Rows | None:
+        return (stand_ins and stand_ins.rows(name)) or hub_rows(name, fetch=data)
+
+    def hub_model(name: str) -> Checkpoint | None:
+        return (stand_ins and stand_ins.checkpoint(name)) or hub_checkpoint(name, fetch=data)
+
     return replace(
         standard(),
         files=OnDemand(rows),
         models=OnDemand(checkpoint),
         fetched=data,
-        hub_datasets=OnDemand(partial(hub_rows, fetch=data)),
-        hub_models=OnDemand(partial(hub_checkpoint, fetch=data)),
+        hub_datasets=OnDemand(hub_dataset),
+        hub_models=OnDemand(hub_model),
     )
 
 
@@ -92,16 +103,26 @@ def check_text(text: str, path: str = "program.pt", settings: Mapping[str, str] 
     return check_source(Source(path, text), settings)
 
 
-def check_file(path: str | Path, settings: Mapping[str, str] | None = None, data: bool = False) -> CheckResult:
+def check_file(
+    path: str | Path,
+    settings: Mapping[str, str] | None = None,
+    data: bool = False,
+    stand_ins: StandIns | None = None,
+) -> CheckResult:
     """Checks a file, whatever is in it. Never raises for what it holds."""
     found = read(Path(path))
     if isinstance(found, Source):
-        return check_source(found, settings, data)
+        return check_source(found, settings, data, stand_ins)
     return CheckResult(Source(str(path), ""), (found,))
 
 
-def check_source(source: Source, settings: Mapping[str, str] | None = None, data: bool = False) -> CheckResult:
-    checked = check(source, catalogue(data), settings)
+def check_source(
+    source: Source,
+    settings: Mapping[str, str] | None = None,
+    data: bool = False,
+    stand_ins: StandIns | None = None,
+) -> CheckResult:
+    checked = check(source, catalogue(data, stand_ins), settings)
     return CheckResult(
         source,
         checked.diagnostics,

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -13,12 +14,20 @@ if TYPE_CHECKING:
 
 
 def check(
-    files: Sequence[str], settings: Mapping[str, str], types: bool, data: bool, strict: bool, as_json: bool
+    files: Sequence[str],
+    settings: Mapping[str, str],
+    types: bool,
+    data: bool,
+    strict: bool,
+    as_json: bool,
+    stand_ins: str | None = None,
 ) -> int:
     """`ptc check`: 0 if every program is right, else 2."""
     from ptc import api
+    from ptc.stand_ins import StandIns
 
-    results = [api.check_file(file, settings, data=data) for file in files]
+    known = StandIns(Path(stand_ins)) if stand_ins is not None else None
+    results = [api.check_file(file, settings, data, known) for file in files]
     wrong = [result for result in results if is_wrong(result, strict)]
     if as_json:
         print(json.dumps({"schema": 1, "files": [_document(r, not is_wrong(r, strict)) for r in results]}, indent=2))

@@ -95,14 +95,17 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--types", action="store_true", help="print the inferred type of each source")
     parser.add_argument("--data", action="store_true", help="read headers of datasets and models for their columns")
+    parser.add_argument("--stand-ins", metavar="FOLDER", help="what datasets and models of the hub look like")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     _set(parser)
     _json(parser)
     found = parser.parse_all(words)
     settings = _settings(parser, found.set)
+    if found.stand_ins is not None and not os.path.isdir(found.stand_ins):
+        parser.error(f"there is no folder {found.stand_ins}")
     from ptc import checking
 
-    return checking.check(found.files, settings, found.types, found.data, found.strict, found.json)
+    return checking.check(found.files, settings, found.types, found.data, found.strict, found.json, found.stand_ins)
 
 
 def fmt(parser: Parser, words: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from ptc.runtime.tables import column
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-READ = ("prompt", "response", "completion", "messages", "chosen", "rejected", "text", "tools")
+READ = ("prompt", "response", "completion", "messages", "chosen", "rejected", "text", "tools", "system")
 """The columns that hold what a model reads or writes."""
 
 

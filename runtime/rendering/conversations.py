@@ -51,14 +51,16 @@ def conversation(row: Row, column: str) -> Conversation | NoConversation:
     found = response_of(row)
     if found is None and row.get("messages") is not None:
         turns = _turns(row["messages"], "assistant", "messages")
-        return turns if isinstance(turns, NoConversation) else Conversation(turns, 0, tools_of(row))
-    return _joined(_turns(row.get("prompt"), "user", "prompt"), _turns(found, "assistant", "response"), row)
+        if isinstance(turns, NoConversation):
+            return turns
+        return Conversation(_with_system(row, turns), 0, tools_of(row))
+    return _joined(prompt_turns(row), _turns(found, "assistant", "response"), row)
 
 
 def pair(row: Row) -> tuple[Conversation | NoConversation, Conversation | NoConversation]:
     """Both sides of a preference. Without a prompt of its own, the row's prompt is what its two sides begin with."""
     if row.get("prompt") is not None:
-        prompt = _turns(row.get("prompt"), "user", "prompt")
+        prompt = prompt_turns(row)
         answers = [_turns(row.get(side), "assistant", side) for side in SIDES]
         return _joined(prompt, answers[0], row), _joined(prompt, answers[1], row)
     chosen, rejected = (_whole(row.get(side)) for side in SIDES)
@@ -68,7 +70,7 @@ def pair(row: Row) -> tuple[Conversation | NoConversation, Conversation | NoConv
     broken = next((side for side in sides if isinstance(side, NoConversation)), None)
     if broken is not None:
         return broken, broken
-    first, second = (side for side in sides if isinstance(side, tuple))
+    first, second = (_with_system(row, side) for side in sides if isinstance(side, tuple))
     shared = _shared(first, second)
     if shared == 0:
         return _NO_PROMPT, _NO_PROMPT
@@ -131,7 +133,21 @@ def transcript(text: str) -> tuple[Message, ...] | None:
     return tuple(turns)
 
 
+def prompt_turns(row: Row) -> tuple[Message, ...] | NoConversation:
+    """The turns of a row's prompt: the system's, where the row has a column `system`, and what is asked."""
+    turns = _turns(row.get("prompt"), "user", "prompt")
+    return turns if isinstance(turns, NoConversation) else _with_system(row, turns)
+
+
 # From the values of a row ---------------------------------------------------------------------------------------------
+
+
+def _with_system(row: Row, turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    """With the system turn that a row's column sets, unless the turns begin with one."""
+    system = row.get("system")
+    if not isinstance(system, str) or turns[0]["role"] == "system":
+        return turns
+    return ({"role": "system", "content": system}, *turns)
 
 
 def _joined(
