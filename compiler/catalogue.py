@@ -28,9 +28,19 @@ class Checkpoint:
     context: int | None
     parameters: int | None
     tokenizer: str | None
-    """Digest of the tokenizer and the chat template."""
+    """Digest of the vocabulary: what makes two models read one text as the same tokens."""
     sha256: str | None = None
     problem: str | None = None
+    template: str | None = None
+    """Digest of the chat template; None where it has none, or its files have not been read."""
+    end_of_sequence: tuple[str, ...] | None = None
+    """The tokens that end a completion, as `generation_config.json` and the tokenizer name them."""
+    architecture: str | None = None
+    vocabulary: int | None = None
+    dropout: float | None = None
+    """The largest dropout that `config.json` asks for."""
+    revision: str | None = None
+    """The commit that was looked at, for a model on the hub."""
 
 
 @dataclass(frozen=True)

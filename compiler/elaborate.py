@@ -8,20 +8,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
 from ptc.compiler.arguments import Parameter
 from ptc.compiler.catalogue import Catalogue
+from ptc.compiler.claims import Claims
+from ptc.compiler.constants import fixed
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
 from ptc.compiler.models import Models
 from ptc.compiler.objectives import Objectives
 from ptc.compiler.optimizers import Optimizers
+from ptc.compiler.roles import Roles
 from ptc.compiler.scope import Constant, Entry, Objective, Poison, Scope, Thing
+from ptc.compiler.settings import Settings
 from ptc.compiler.stages import Stages, renamed
-from ptc.compiler.values import Unknown, Value, constant, read
+from ptc.compiler.values import Unknown, Value, read
 from ptc.lang import ast
 from ptc.lang.suggest import closest
 
@@ -65,11 +69,17 @@ class Elaborator:
         self.findings = findings
         self.scope = Scope(findings)
         self.flows = Flows(catalogue, findings)
-        self.models = Models(catalogue, findings, self.flows)
-        self.flows.models = self.models
         self.evals = Evals(findings, self.flows)
+        self.models = Models(catalogue, findings, self.flows, self.evals)
+        self.flows.models = self.models
         self.stages = Stages(
-            findings, self.flows, self.models, self.evals, Objectives(findings, self.flows), Optimizers(findings)
+            findings,
+            self.flows,
+            self.evals,
+            Objectives(findings, self.flows),
+            Roles(findings, self.models),
+            Settings(findings, Optimizers(findings)),
+            Claims(findings, self.models, self.evals),
         )
         self.drafted = _Drafted()
         self.whole = True
@@ -135,6 +145,7 @@ class Elaborator:
                 self._declare(statement.name, stage)
                 if stage is not None:
                     self.drafted.stages.append(stage)
+                    self.models.derived.learn(stage)
             case ast.Report():
                 found = [self.evals.named(name, self.scope) for name in statement.evals]
                 self.drafted.reports.extend(eval_ for eval_ in found if eval_ is not None)
@@ -258,8 +269,8 @@ class Elaborator:
                 self.drafted.sources.extend([named] if named else [])
             case "model":
                 model = self.models.model(value, self.scope)
-                if model is not None and not model.name:
-                    model = core.Model(model.kind, model.settings, model.inputs, model.type, name.span, name.id)
+                if model is not None and (not model.name or model.kind == "checkpoint"):
+                    model = replace(model, span=name.span, name=self.scope.path_of(name.id))
                 self._declare(name, model)
                 self.drafted.models.extend([model] if model else [])
             case "eval":
@@ -267,8 +278,8 @@ class Elaborator:
                 self._declare(name, measured)
                 self.drafted.evals.extend([measured] if measured else [])
             case _:
-                fixed = constant(value, self.scope)
-                self._declare(name, None if isinstance(fixed, Unknown) else Constant(fixed))
+                value_of = fixed(value, self.scope)
+                self._declare(name, None if isinstance(value_of, Unknown) else Constant(value_of))
 
     def _export(self, statement: ast.Export) -> None:
         model = self.models.model(statement.value, self.scope)

@@ -34,6 +34,10 @@ CHECKS: tuple[Check, ...] = (
     Check("N110", "not-supported", "error"),
     Check("N111", "same-meaning", "note"),
     Check("N112", "unknown-choice", "error"),
+    Check("N120", "idle-setting", "error"),
+    Check("N123", "idle-argument", "error"),
+    Check("N124", "not-watched", "error"),
+    Check("N125", "one-weight-each", "error"),
     Check("N130", "step-order", "error"),
     # Units
     Check("U201", "bare-count", "error"),
@@ -70,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     Check("R309", "nothing-to-reshape", "error"),
     Check("R310", "learner-not-trained", "error"),
     Check("R311", "ambiguous-carrier", "error"),
+    Check("R315", "ambiguous-stage-model", "error"),
     Check("R316", "imitates-itself", "error"),
     # Composition across stages
     Check("C601", "reshape-before-support", "note"),

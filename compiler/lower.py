@@ -7,6 +7,7 @@ stage.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
@@ -35,7 +36,7 @@ class _Lowering:
 
     def measured(self, measured: core.Eval, model: core.Model, stage: core.Stage, point: str, draw: int = 1) -> str:
         """The node that takes an eval of a model. One model is measured once, however many stages ask."""
-        settings = {name: value for name, value in measured.settings.items() if name != "tag"}
+        settings = measuring(measured)
         inputs = {"model": self.meanings.of(model)}
         inputs |= {name: self.meanings.of(judge) for name, judge in judges(measured.scorers, standing=True).items()}
         if measured.against is not None:
@@ -50,6 +51,12 @@ class _Lowering:
         names = {"stage": stage.name, "eval": measured.name, "point": point, "model": model.name}
         label = f"{measured.name} of {model.name or 'model'}"
         return self.meanings.add(Node(measured.kind, SEMANTICS[measured.kind], settings, inputs, label, names=names))
+
+    def _judging(self, measured: core.Eval) -> dict[str, str]:
+        """The models that an eval needs besides the one that it measures."""
+        judges = {f"judge{number}": scorer.model for number, scorer in enumerate(measured.scorers)}
+        models = {**judges, "against": measured.against}
+        return {name: self.meanings.of(model) for name, model in models.items() if model is not None}
 
     def claim(self, stage: core.Stage, claim: core.Claim) -> str:
         """The verdict on a claim: entry against exit, or carrier against exit."""
@@ -126,10 +133,18 @@ class _Lowering:
         """One sample on a few fixed prompts."""
         rows = {"rows": self.meanings.of(watch.eval.source)}
         few = Node("take", SEMANTICS["take"], {"count": WATCH_PROMPTS}, rows, "watch prompts")
-        settings = {**watch.eval.settings, "n": 1}
-        settings.pop("tag", None)
+        settings = {**measuring(watch.eval), "n": 1}
         settings["seed"] = seed_of(self.program.seed, "watching", (watch.eval.kind,), int(settings.get("seed", 0)))
         return Watch(watch.eval.name, watch.every, self.meanings.add(few), settings)
+
+
+def measuring(measured: core.Eval) -> dict[str, Json]:
+    """The settings of an eval that are part of what it means: what it stands for, and a help that is none, are not."""
+    return {
+        name: value
+        for name, value in measured.settings.items()
+        if name != "tag" and not (name == "scaffold" and value in (None, "none"))
+    }
 
 
 def lower(program: core.Program) -> Graph:
@@ -137,7 +152,7 @@ def lower(program: core.Program) -> Graph:
     lowering = _Lowering(program, Meanings(program.seed))
     meanings = lowering.meanings
     for stage in program.stages:
-        meanings.stages[id(stage.model)] = stage
+        meanings.stages.update({id(model): stage for model in stage.results.values()})
     needed = _needed(program)
     for stage in program.stages:
         if stage not in needed:
@@ -162,30 +177,32 @@ def _needed(program: core.Program) -> list[core.Stage]:
     """The stages that an export depends on, and without an export all."""
     if not program.exports:
         return list(program.stages)
+    stages = {id(model): stage for stage in program.stages for model in stage.results.values()}
     wanted: set[int] = set()
-    by_model = {id(stage.model): stage for stage in program.stages}
-
-    def visit(thing: core.Input) -> None:
+    seen: set[int] = set()
+    waiting: list[core.Input] = [export.model for export in program.exports]
+    while waiting:  # without recursion: a line of stages may be as long as the program
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        stage = stages.get(id(thing))
         if isinstance(thing, core.Role):
-            visit(thing.init)
-            return
-        stage = by_model.get(id(thing))
-        if stage is None:
-            for value in thing.inputs.values():
-                visit(value)
+            waiting.append(thing.init)
+        elif stage is None:
+            waiting.extend(thing.inputs.values())
         elif id(stage) not in wanted:
             wanted.add(id(stage))
-            for role in stage.roles:
-                visit(role.init)
-            for term in stage.terms:
-                visit(term.source)
-            for claim in stage.claims:
-                if claim.carrier is not None:
-                    visit(claim.carrier)
-
-    for export in program.exports:
-        visit(export.model)
+            waiting.extend(_needs(stage))
     return [stage for stage in program.stages if id(stage) in wanted]
+
+
+def _needs(stage: core.Stage) -> Iterator[core.Input]:
+    """What a stage learns from and is measured against."""
+    yield from (role.init for role in stage.roles)
+    for term in stage.terms:
+        yield from (term.source, *term.sources.values())
+    yield from (claim.carrier for claim in stage.claims if claim.carrier is not None)
 
 
 def _upstream(lowering: _Lowering, gates: list[str]) -> set[str]:

@@ -10,8 +10,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ptc.compiler import core
+from ptc.compiler import anneal, core
 from ptc.compiler.graph import Json, Node, canonical
+from ptc.compiler.names import defaults
 
 SEMANTICS = {
     "gym": 1,
@@ -44,6 +45,14 @@ SEMANTICS = {
     "new_model": 1,
     "local_model": 1,
     "hub_model": 1,
+    "merge": 1,
+    "lora": 1,
+    "merge_adapter": 1,
+    "value_head": 1,
+    "reward_head": 1,
+    "retemplate": 1,
+    "checkpoint": 1,
+    "result": 1,
     "tokenizer_of": 1,
     "sample": 1,
     "score": 1,
@@ -61,6 +70,10 @@ SEMANTICS = {
 Named = TypeVar("Named")
 PURPOSE = {
     "new_model": "initialisation",
+    "lora": "initialisation",
+    "value_head": "initialisation",
+    "reward_head": "initialisation",
+    "merge": "merging",
     "sample": "sampling",
     "shuffle": "shuffling",
     "mix": "mixing",
@@ -108,15 +121,15 @@ class Meanings:
         if isinstance(thing, core.Model) and thing.kind == "train":
             stage = self.stages.get(id(thing))
             if stage is None:  # while a program is checked, stages are told apart by their names
-                return Node("train", SEMANTICS["train"], {"stage": thing.name}, {"init": self.of(thing.inputs["init"])})
-            return self.train(stage)
+                return Node("train", SEMANTICS["train"], {"stage": thing.name}, {})
+            return self.train(stage) if thing is stage.model else self._result(stage, thing)
         name = "" if isinstance(thing, core.Tokenizer) else thing.name
         inputs = {role: self.of(value, name or whose) for role, value in thing.inputs.items()}
         settings = dict(thing.settings)
         if isinstance(thing, core.Source) and thing.kind == "slice":
             settings["from"], settings["to"] = interval(thing)
             inputs["rows"] = self.of(beneath_slices(thing), name or whose)
-        if thing.kind in PURPOSE:
+        if thing.kind in PURPOSE and (thing.kind != "merge" or "seed" in settings):
             settings["seed"] = seed_of(self.seed, PURPOSE[thing.kind], chain(thing), int(settings.get("seed", 0)))
         label = name or (f"{whose}: {thing.kind}" if whose else thing.kind)
         return Node(thing.kind, SEMANTICS[thing.kind], settings, inputs, label)
@@ -133,26 +146,56 @@ class Meanings:
             inputs[name] = self.of(base, source.name)
             flows[name] = [naming.step(step) for step in steps]
         settings: dict[str, Json] = {
-            "models": {name: {"as": role.verb} for name, role in naming.models.items()},
+            "models": {name: naming.bound(role) for name, role in naming.models.items()},
             "flows": flows,
             "terms": [
-                {"weight": term.weight, "source": naming.source(term.source), "loss": naming.expression(term.loss)}
+                {
+                    "weight": anneal.document(term.weight),
+                    "source": naming.source(term.source),
+                    "loss": naming.expression(term.loss),
+                }
                 for term in stage.terms
             ],
-            "batch": {
-                name: {"count": stage.batch[source].count, "unit": stage.batch[source].unit}
-                for name, source in naming.sources.items()
+            "batch": {name: _counted(stage.batch[source]) for name, source in naming.sources.items()},
+            "budget": _counted(stage.budget),
+            "optimizer": {
+                naming.model(role): dict(stage.optimizers.get(role.name, stage.optimizer)) for role in stage.learners
             },
-            "budget": {"count": stage.budget.count, "unit": stage.budget.unit},
-            "optimizer": {naming.model(stage.learner): dict(stage.optimizer)},
             "max_length": stage.settings.get("max_length"),
             "result": naming.model(stage.learner),
             "seed": seed_of(self.seed, "training", chain(stage.model), int(stage.settings.get("seed") or 0)),
+            **_unusual(stage),
         }
         inputs |= {name: self.of(thing) for name, thing in naming.others.items()}
         names = {name: role.name for name, role in naming.models.items()}
         names |= {name: source.name or "rows" for name, source in naming.sources.items()}
         return Node("train", SEMANTICS["train"], settings, inputs, stage.name, names=names)
+
+    def _result(self, stage: core.Stage, thing: core.Model) -> Node:
+        """What another role than the first trained one has become: a part of what its stage leaves behind."""
+        name = next(name for name, model in stage.results.items() if model is thing)
+        role = next(role for role in stage.roles if role.name == name)
+        settings = {"model": Naming(stage).model(role)}
+        return Node("result", SEMANTICS["result"], settings, {"stage": self.of(stage.model)}, thing.name)
+
+
+def _counted(count: core.Count) -> Json:
+    return {"count": count.count, "unit": count.unit}
+
+
+def _unusual(stage: core.Stage) -> dict[str, Json]:
+    """The settings of a stage that are not what they are where nothing is said: a default is no part of a meaning."""
+    usual = defaults("stage")
+    settings = {
+        name: value
+        for name, value in stage.settings.items()
+        if name not in ("max_length", "seed") and value != usual.get(name)
+    }
+    if stage.rollout is not None:
+        settings["rollout"] = _counted(stage.rollout)
+    if stage.passes != 1:
+        settings["passes"] = stage.passes
+    return settings
 
 
 @dataclass
@@ -169,19 +212,33 @@ class Naming:
         self.model(self.stage.learner)
         for term in self.stage.terms:
             self.source(term.source)
+            for source in term.sources.values():
+                self.source(source)
             for expression in term.loss.walk():
                 for role in expression.models:
                     self.model(role)
         for source in list(self.sources.values()):
-            for step in flow(source)[1]:
-                if isinstance(step.inputs.get("model"), core.Role):
-                    self.model(step.inputs["model"])  # type: ignore[arg-type]
+            for step in (*flow(source)[1], *source.upstream()):
+                for value in step.inputs.values():
+                    if isinstance(value, core.Role) and step.live is not None:
+                        self.model(value)
+        for role in self.stage.roles:
+            if role.verb != "freeze":
+                self.model(role)
 
     def model(self, role: core.Role) -> str:
         return _name(self.models, role, "m")
 
     def source(self, source: core.Source) -> str:
         return _name(self.sources, source, "s")
+
+    def bound(self, role: core.Role) -> Json:
+        """How a model is bound: trained, frozen, or following another."""
+        tracking = role.tracking
+        if tracking is None:
+            return {"as": role.verb}
+        how = {"decay": tracking.decay} if tracking.kind == "ema" else {"every": tracking.every}
+        return {"as": role.verb, "by": tracking.kind, "follows": self.model(tracking.follows), **how}
 
     def step(self, step: core.Source) -> Json:
         """One step of a live flow: its settings, and what it takes beside the rows that flow through it."""
@@ -194,14 +251,18 @@ class Naming:
             elif isinstance(value, core.Role):
                 document[name] = self.model(value)
             elif isinstance(value, core.Source):
-                base, steps = flow(value)
-                document.setdefault("with", {})[name] = {
-                    "base": self.other(base),
-                    "steps": [self.step(each) for each in steps],
-                }
+                document.setdefault("with", {})[name] = self._beside(value)
             elif isinstance(value, core.Model):
                 document[name] = self.other(value)
         return document
+
+    def _beside(self, source: core.Source) -> Json:
+        """Rows that a live step takes besides: those of another flow of the stage, or their own."""
+        flowing = next((name for name, known in self.sources.items() if known is source), None)
+        if flowing is not None:
+            return {"flow": flowing}
+        base, steps = flow(source)
+        return {"base": self.other(base), "steps": [self.step(each) for each in steps]}
 
     def other(self, thing: core.Source | core.Model) -> str:
         return _name(self.others, thing, "x")
@@ -242,13 +303,23 @@ def passing(step: core.Source) -> core.Source:
     return rows
 
 
+CHAINED = ("init", "stage", "model", "rows")
+"""The inputs that a chain follows, in the order in which they are looked for."""
+
+
 def chain(thing: core.Input) -> tuple[str, ...]:
     """The kinds of nodes on the way to a source or a model."""
-    if isinstance(thing, core.Role):
-        return chain(thing.init)
-    first = next((thing.inputs[name] for name in ("init", "model", "rows", "0") if name in thing.inputs), None)
-    before = chain(first) if first is not None and not isinstance(thing, core.Tokenizer) else ()
-    return (*before, thing.kind)
+    kinds: list[str] = []
+    following: core.Input | None = thing
+    while following is not None:  # without recursion: a line of stages may be as long as the program
+        if isinstance(following, core.Role):
+            following = following.init
+            continue
+        kinds.append(following.kind)
+        inputs = following.inputs
+        stop = isinstance(following, core.Tokenizer)
+        following = None if stop else next((inputs[name] for name in CHAINED if name in inputs), None)
+    return tuple(reversed(kinds))
 
 
 # Slices ---------------------------------------------------------------------------------------------------------------

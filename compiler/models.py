@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ptc.compiler import core
+from ptc.compiler import core, references
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
 from ptc.compiler.catalogue import Catalogue, Checkpoint
+from ptc.compiler.derived import DERIVED, Derived
+from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows, constants, dotted
 from ptc.compiler.graph import Json
@@ -34,8 +36,12 @@ MODELS = {
             Parameter("seed", "int", 0, least=0),
         ),
     ),
-    "hf.model": Signature("hf.model", (Parameter("name", "text"), Parameter("revision", "text", None))),
-    "local.model": Signature("local.model", (Parameter("path", "text"),)),
+    "hf.model": Signature(
+        "hf.model",
+        (Parameter("name", "text"), Parameter("revision", "text", None), Parameter("aligned", "flag", False)),
+    ),
+    "local.model": Signature("local.model", (Parameter("path", "text"), Parameter("aligned", "flag", False))),
+    **DERIVED,
 }
 
 TOKENIZERS = {
@@ -45,46 +51,44 @@ TOKENIZERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Models:
     """Elaborates model and tokenizer expressions in a scope."""
 
     catalogue: Catalogue
     findings: Findings
     flows: Flows
+    evals: Evals
+    derived: Derived = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.derived = Derived(self.findings, self, self.evals)
 
     def model(self, expr: ast.Expr, scope: Scope) -> core.Model | None:
-        """The model that an expression stands for: a name of one, a stage's result, or a call that makes one."""
+        """The model that an expression stands for: a path to one, a checkpoint of a stage, or a call that makes one."""
         match expr:
-            case ast.Name():
-                found = scope.look_up(expr, (core.Model, core.Stage, core.Role), "a model")
-                if isinstance(found, core.Stage):
-                    return found.model
-                if isinstance(found, core.Role):
-                    self.findings.add(
-                        "N107",
-                        f"`{found.name}` is a role of this stage, and a model that stands still is needed here",
-                        [at(expr.span, "changes while the stage runs"), at(found.span, "bound here")],
-                        helps=[f"name the model it starts from: {found.init.name}"] if found.init.name else [],
-                    )
-                    return None
-                return found if isinstance(found, core.Model) else None
-            case ast.Member(base=ast.Name() as base, name=role):
-                return self._stage_role(base, role, scope)
             case ast.Call(callee=callee) if dotted(callee) in MODELS:
                 return self._made(expr, dotted(callee), scope)
             case ast.At():
-                self.findings.add(
-                    "N110",
-                    "choosing a checkpoint with `@` is not in this version",
-                    [at(expr.span, "use the stage's final weights")],
-                )
-                return None
+                return self.derived.chosen(expr, scope)
             case ast.Missing():
                 return None
+            case _ if references.is_path(expr):
+                found = references.model(expr, scope)
+                if isinstance(found, core.Role):
+                    self._moves(expr, found)
+                return found if isinstance(found, core.Model) else None
             case _:
                 self._no_model(expr)
                 return None
+
+    def _moves(self, expr: ast.Expr, role: core.Role) -> None:
+        self.findings.add(
+            "N107",
+            f"`{role.name}` is a role of this stage, and a model that stands still is needed here",
+            [at(expr.span, "changes while the stage runs"), at(role.span, "bound here")],
+            helps=[f"name the model it starts from: {role.init.name}"] if role.init.name else [],
+        )
 
     def _no_model(self, expr: ast.Expr) -> None:
         name = dotted(expr.callee) if isinstance(expr, ast.Call) else ""
@@ -97,25 +101,9 @@ class Models:
             [f"did you mean `{guess}`?"] if guess else [],
         )
 
-    def _stage_role(self, base: ast.Name, role: ast.Name, scope: Scope) -> core.Model | None:
-        stage = scope.look_up(base, (core.Stage,), "a stage")
-        if not isinstance(stage, core.Stage):
-            return None
-        if role.id == stage.learner.name:
-            return stage.model
-        bound = next((r for r in stage.roles if r.name == role.id), None)
-        if bound is not None:
-            return bound.init
-        guess = closest(role.id, [r.name for r in stage.roles])
-        self.findings.add(
-            "N101",
-            f"stage `{stage.name}` has no role `{role.id}`",
-            [at(role.span, "not known"), at(stage.span, "the stage")],
-            helps=[f"did you mean `{guess}`?"] if guess else [],
-        )
-        return None
-
     def _made(self, call: ast.Call, name: str, scope: Scope) -> core.Model | None:
+        if name in DERIVED:
+            return self.derived.made(call, name, scope)
         signature = MODELS[name]
         bound = bind(signature, call.arguments, call.span, self.findings)
         settings = constants(signature, bound, scope)
@@ -141,7 +129,7 @@ class Models:
             )
             return None
         kind = core.ModelType(tokenizer, shape["context"], None, ())
-        return core.Model("new_model", shape, {"tokenizer": tokenizer}, kind, call.span)
+        return core.Model("new_model", shape, {"tokenizer": tokenizer}, kind, call.span, places=dict(bound.spans))
 
     def _local(self, call: ast.Call, bound: Bound, settings: dict[str, Json]) -> core.Model | None:
         path = settings["path"]
@@ -152,7 +140,8 @@ class Models:
         if known is None:
             self._not_there(path, "is not here to be read", call)
         document = {"path": path, "sha256": known.sha256 if known else None}
-        return core.Model("local_model", document, {}, _type_of(known, call), call.span)
+        kind = _type_of(known, call, settings["aligned"])
+        return core.Model("local_model", document, {}, kind, call.span, places=dict(bound.spans))
 
     def _hub(self, call: ast.Call, settings: dict[str, Json]) -> core.Model:
         name, revision = settings["name"], settings["revision"]
@@ -162,7 +151,8 @@ class Models:
                 name, "has not been fetched", call, *(() if self.catalogue.fetched else ("ptc check --data",))
             )
             known = None
-        return core.Model("hub_model", settings, {}, _type_of(known, call), call.span)
+        kind = _type_of(known, call, settings["aligned"])
+        return core.Model("hub_model", {"name": name, "revision": revision}, {}, kind, call.span)
 
     def _not_there(self, name: str, why: str, call: ast.Call, *helps: str) -> None:
         self.findings.add(
@@ -202,12 +192,23 @@ class Models:
         return core.Tokenizer(name, settings, {"rows": rows}, expr.span) if rows else None
 
 
-def _type_of(known: Checkpoint | None, call: ast.Call) -> core.ModelType:
+def _type_of(known: Checkpoint | None, call: ast.Call, aligned: bool) -> core.ModelType:
     """What the header of a checkpoint says of the model; nothing, where it has not been read."""
     if known is None:
-        return core.ModelType(None, None, None, ())
+        return core.ModelType(None, None, None, (), aligned=aligned)
     tokenizer = core.Tokenizer("files", {"digest": known.tokenizer}, {}, call.span) if known.tokenizer else None
-    return core.ModelType(tokenizer, known.context, known.parameters, ())
+    return core.ModelType(
+        tokenizer,
+        known.context,
+        known.parameters,
+        (),
+        template=known.template,
+        end_of_sequence=known.end_of_sequence,
+        architecture=known.architecture,
+        vocabulary=known.vocabulary,
+        dropout=known.dropout,
+        aligned=aligned,
+    )
 
 
 def with_default_shape(settings: dict[str, Json]) -> dict[str, Json]:

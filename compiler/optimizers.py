@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ptc.compiler.arguments import Parameter, Signature, bind, listed
@@ -11,6 +12,7 @@ from ptc.compiler.graph import Json
 from ptc.compiler.scope import Scope
 from ptc.compiler.values import Unknown, constant, count, read
 from ptc.lang import ast
+from ptc.lang.source import Span
 from ptc.lang.suggest import closest
 
 OPTIMIZERS = {
@@ -30,13 +32,21 @@ OPTIMIZERS = {
 
 
 @dataclass(frozen=True)
+class Optimizer:
+    """The settings of an optimizer, defaults filled in, and where they are written."""
+
+    settings: Mapping[str, Json]
+    places: Mapping[str, Span]
+
+
+@dataclass(frozen=True)
 class Optimizers:
     """Elaborates optimizer expressions."""
 
     findings: Findings
 
-    def optimizer(self, call: ast.Expr, budget: ast.Expr | None, scope: Scope) -> dict[str, Json] | None:
-        """The settings of an optimizer, defaults filled in; None after a report. `budget` is what the stage says."""
+    def optimizer(self, call: ast.Expr, budget: ast.Expr | None, scope: Scope) -> Optimizer | None:
+        """The optimizer that an expression makes; None after a report. `budget` is what the stage says."""
         name = dotted(call.callee) if isinstance(call, ast.Call) else ""
         if not isinstance(call, ast.Call) or name not in OPTIMIZERS:
             if not isinstance(call, ast.Missing):
@@ -55,7 +65,7 @@ class Optimizers:
         warmup = self._warmup(bound.given.get("warmup"), budget, scope)
         if settings is None or betas is None or warmup is None or not bound.whole:
             return None
-        return {"name": name, **settings, "betas": betas, "warmup": warmup}
+        return Optimizer({"name": name, **settings, "betas": betas, "warmup": warmup}, dict(bound.spans))
 
     def _betas(self, expr: ast.Expr | None, scope: Scope) -> list[float] | None:
         if expr is None:

@@ -27,9 +27,9 @@ class Objective:
 
 @dataclass(frozen=True)
 class Constant:
-    """The value of a `param`."""
+    """The value of a `param` or a `let`."""
 
-    value: float | int | str | bool | None
+    value: float | int | str | bool | core.Count | None
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def kind_of(thing: Thing) -> str:
 class Entry:
     thing: Thing
     span: Span
-    own: bool = True
-    """False for what an import brought in: its span is the import's."""
+    members: Scope | None = None
+    """What can be reached through the name: the parts of a recipe's call."""
 
 
 @dataclass
@@ -123,9 +123,15 @@ class Scope:
     used: set[str] = field(default_factory=set)
     unread: frozenset[str] = frozenset()
     """The words of statements that could not be parsed: one of them may declare what is not found."""
+    path: str = ""
+    """What stands before the names of nodes declared here: ``r1.`` inside the call that is named `r1`."""
 
     def inner(self) -> Scope:
-        return Scope(self.findings, self, unread=self.unread)
+        return Scope(self.findings, self, unread=self.unread, path=self.path)
+
+    def path_of(self, name: str) -> str:
+        """A name declared here as it is shown everywhere: ``r1.tuned``."""
+        return self.path + name
 
     def chain(self) -> Iterator[Scope]:
         scope: Scope | None = self
@@ -143,7 +149,7 @@ class Scope:
     def visible(self) -> list[str]:
         return [name for scope in self.chain() for name in scope.entries]
 
-    def declare(self, name: ast.Name, thing: Thing) -> None:
+    def declare(self, name: ast.Name, thing: Thing, members: Scope | None = None) -> None:
         """Adds a name; a second declaration of it, or one that shadows, is reported and the first one stays."""
         earlier = self.find(name.id)
         if earlier is not None:
@@ -154,7 +160,7 @@ class Scope:
                 helps=[f"give one of them another name, such as `{name.id}_2`"],
             )
             return
-        self.entries[name.id] = Entry(thing, name.span)
+        self.entries[name.id] = Entry(thing, name.span, members)
 
     def look_up(self, name: ast.Name, wanted: tuple[type, ...], wanted_text: str) -> Thing | None:
         """What a name stands for, if it is one of `wanted`; otherwise None, and the user has been told."""

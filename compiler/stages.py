@@ -3,59 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ptc.compiler import core
-from ptc.compiler.arguments import Parameter, listed
+from ptc.compiler.anneal import read_number
+from ptc.compiler.arguments import Parameter
+from ptc.compiler.claims import Claims
+from ptc.compiler.constants import fixed
+from ptc.compiler.drafts import Draft
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
 from ptc.compiler.gates import Gates
-from ptc.compiler.graph import Json
-from ptc.compiler.models import Models
-from ptc.compiler.names import hint, known_elsewhere
 from ptc.compiler.objectives import Objectives
-from ptc.compiler.optimizers import Optimizers
-from ptc.compiler.scope import Entry, Poison, Scope
-from ptc.compiler.values import Unknown, constant, count, read
+from ptc.compiler.roles import Roles, results
+from ptc.compiler.scope import Constant, Entry, Poison, Scope
+from ptc.compiler.settings import Settings, Settled
+from ptc.compiler.values import Unknown, count
 from ptc.lang import ast
 from ptc.lang.source import Span
-from ptc.lang.suggest import closest
 
-EXAMPLES = {
-    "batch": ["batch = 64 samples", "batch = 32 prompts"],
-    "budget": ["budget = 2 epochs", "budget = 100 steps"],
-    "optimizer": ["optimizer = adamw(lr = 1e-6)"],
-    "adamw": ["optimizer = adamw(lr = 1e-6, …)"],
-    "sample": ["|> sample(policy, …)"],
-}
-"""A setting as a program writes it, for those who know it under another name."""
-
-SETTINGS = ("batch", "budget", "optimizer", "max_length", "seed")
-
-
-@dataclass
-class _Draft:
-    """A stage while it is read."""
-
-    declaration: ast.Stage
-    scope: Scope
-    roles: list[core.Role] = field(default_factory=list)
-    sources: list[core.Source] = field(default_factory=list)
-    terms: list[core.Term] = field(default_factory=list)
-    settings: dict[str, ast.Setting] = field(default_factory=dict)
-    batches: dict[str, ast.Setting] = field(default_factory=dict)
-    gates: list[core.Gate] = field(default_factory=list)
-    watches: list[core.Watch] = field(default_factory=list)
-    meant: set[str] = field(default_factory=set)
-    """Settings that a misspelled one probably meant."""
-    sound: bool = True
-    readable: bool = True
-    """False if a statement of the stage could not be parsed: then nothing is said of what is missing."""
-
-    def lacks(self, setting: str) -> bool:
-        """Whether to say that a setting is missing."""
-        return self.readable and setting not in self.meant
+WATCH_EVERY = core.Count(50, "steps")
 
 
 @dataclass(frozen=True)
@@ -64,37 +32,22 @@ class Stages:
 
     findings: Findings
     flows: Flows
-    models: Models
     evals: Evals
     objectives: Objectives
-    optimizers: Optimizers
+    roles: Roles
+    settings: Settings
+    claims: Claims
 
     def stage(self, declaration: ast.Stage, scope: Scope) -> core.Stage | None:
         """The typed stage; None after a report."""
-        draft = _Draft(declaration, scope.inner())
-        if not self._trains(draft):
+        draft = Draft(declaration, scope.inner(), scope.path_of(declaration.name.id))
+        if not draft.trains:
             draft.scope.unread |= {name.id for name in _mentioned(declaration)}
-        minimized: list[ast.Minimize] = []
+        minimized = [each for each in declaration.body.statements if isinstance(each, ast.Minimize)]
         for statement in declaration.body.statements:
-            match statement:
-                case ast.Role():
-                    self._role(draft, statement)
-                case ast.Define(keyword="source"):
-                    self._source(draft, statement)
-                case ast.Minimize():
-                    minimized.append(statement)
-                case ast.Setting():
-                    self._setting(draft, statement)
-                case ast.Gate() | ast.Watch() | ast.Allow():
-                    pass
-                case ast.Unreadable():
-                    draft.readable = draft.sound = False
-                    for name in statement.names:
-                        draft.scope.entries.setdefault(name, _poisoned(statement.span))
-                case _:
-                    self._misplaced(statement)
-        if minimized and self._trains(draft):
-            self._minimize(draft, minimized[0].loss, 1.0)
+            self._statement(draft, statement)
+        if minimized and draft.trains:
+            self._minimize(draft, minimized[0].loss, 1.0, None)
         for statement in minimized[1:]:
             self.findings.add(
                 "N102",
@@ -109,42 +62,29 @@ class Stages:
                 self._watch(draft, statement)
         return self._finished(draft, bool(minimized))
 
-    def _trains(self, draft: _Draft) -> bool:
-        """Whether a model is trained, or may be in a statement that could not be parsed."""
-        roles = (s for s in draft.declaration.body.statements if isinstance(s, ast.Role))
-        return not draft.readable or any(role.verb.id == "train" for role in roles)
-
     # Statements -------------------------------------------------------------------------------------------------------
 
-    def _role(self, draft: _Draft, statement: ast.Role) -> None:
-        verb = statement.verb.id
-        if verb == "track":
-            self.findings.add(
-                "N110",
-                "`track` is not in this version",
-                [at(statement.span, "use `freeze` for a model that stands still")],
-            )
-        model = self.models.model(statement.value, draft.scope) if verb != "track" else None
-        if model is None:
-            draft.sound = False
-            draft.scope.entries.setdefault(statement.name.id, _poisoned(statement.name.span))
-            return
-        trained = next((role for role in draft.roles if role.verb == "train"), None)
-        if verb == "train" and trained is not None:
-            self.findings.add(
-                "N110",
-                "a stage with two trained models is not in this version",
-                [at(statement.span, "trained too"), at(trained.span, "trained here")],
-            )
-            draft.sound = False
-            return
-        role = core.Role(
-            verb, statement.name.id, model, statement.span, draft.declaration.name.id, statement.value.span
-        )
-        draft.roles.append(role)
-        draft.scope.declare(statement.name, role)
+    def _statement(self, draft: Draft, statement: ast.Statement) -> None:
+        """What a statement adds to the draft; the sum, gates and watches come when all names are known."""
+        match statement:
+            case ast.Role():
+                self.roles.role(draft, statement)
+            case ast.Define(keyword="source"):
+                self._source(draft, statement)
+            case ast.Define(keyword="let"):
+                self._let(draft, statement)
+            case ast.Setting():
+                self.settings.add(draft, statement)
+            case ast.Minimize() | ast.Gate() | ast.Watch() | ast.Allow():
+                pass
+            case ast.Unreadable():
+                draft.readable = draft.sound = False
+                for name in statement.names:
+                    draft.scope.entries.setdefault(name, _poisoned(statement.span))
+            case _:
+                self._misplaced(statement)
 
-    def _source(self, draft: _Draft, statement: ast.Define) -> None:
+    def _source(self, draft: Draft, statement: ast.Define) -> None:
         source = self.flows.source(statement.value, draft.scope)
         if source is None:
             draft.sound = False
@@ -154,28 +94,13 @@ class Stages:
         draft.sources.append(named)
         draft.scope.declare(statement.name, named)
 
-    def _setting(self, draft: _Draft, statement: ast.Setting) -> None:
-        name = statement.name
-        if name.id not in SETTINGS:
+    def _let(self, draft: Draft, statement: ast.Define) -> None:
+        value = fixed(statement.value, draft.scope)
+        if isinstance(value, Unknown):
             draft.sound = False
-            draft.meant |= self._unknown_setting(name)
+            draft.scope.entries.setdefault(statement.name.id, _poisoned(statement.name.span))
             return
-        if statement.target is not None and name.id == "batch":
-            draft.batches[statement.target.id] = statement
-            return
-        draft.settings.setdefault(name.id, statement)  # a second one is reported by the parser
-
-    def _unknown_setting(self, name: ast.Name) -> set[str]:
-        """Reports a setting that is not there; the settings that it probably meant."""
-        from_trl, row = hint(name.id, "stage"), known_elsewhere(name.id, "stage")
-        guess = closest(name.id, SETTINGS)
-        title = from_trl or f"a stage has no setting `{name.id}`"
-        helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
-        if row is not None:
-            helps += EXAMPLES.get(row.ours if row.where == "stage" else row.where, [])
-        notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
-        self.findings.add("N105", title, [at(name.span, "not a setting")], notes, helps)
-        return {row.ours if row is not None else guess or ""}
+        draft.scope.declare(statement.name, Constant(value))
 
     def _misplaced(self, statement: ast.Statement) -> None:
         word = statement.keyword if isinstance(statement, ast.Define) else type(statement).__name__.lower()
@@ -183,244 +108,157 @@ class Stages:
             "N107",
             f"`{word}` stands outside stages",
             [at(statement.span, "inside a stage")],
-            ["a stage holds roles, sources, `minimize`, settings, gates and `watch`"],
+            ["a stage holds roles, sources, `let`, `minimize`, settings, gates and `watch`"],
         )
 
-    def _minimize(self, draft: _Draft, expr: ast.Expr, weight: float) -> None:
-        """A weighted sum of objectives."""
+    def _minimize(self, draft: Draft, expr: ast.Expr, weight: float | core.Anneal, place: Span | None) -> None:
+        """A weighted sum of objectives; `place` is where the weight is written."""
         match expr:
             case ast.Binary(op="+", left=left, right=right):
-                self._minimize(draft, left, weight)
-                self._minimize(draft, right, weight)
-            case ast.Binary(op="*", left=factor, right=call) if isinstance(call, ast.Call):
-                value = constant(factor, draft.scope)
-                if isinstance(value, int | float):
-                    self._minimize(draft, call, weight * value)
-                else:
-                    draft.sound = False
+                self._minimize(draft, left, weight, place)
+                self._minimize(draft, right, weight, place)
+            case ast.Binary(op="*", left=left, right=right):
+                factor, rest = (right, left) if _is_loss(left) and not _is_loss(right) else (left, right)
+                value = read_number(Parameter("weight", "real"), factor, draft.scope)
+                product = None if isinstance(value, Unknown) or value is None else _product(weight, value)
+                if product is not None:
+                    self._minimize(draft, rest, product, factor.span)
+                    return
+                draft.sound = False
+                if isinstance(value, core.Anneal):
+                    self.findings.add(
+                        "T105",
+                        "a weight is annealed once",
+                        [at(factor.span, "a second course")],
+                        helps=["anneal(0.9, 0.05, over = 200 steps) * sft(demos, policy)"],
+                    )
             case _:
-                term = self.objectives.term(expr, weight, draft.scope, draft.declaration)
+                term = self.objectives.term(expr, 1.0, draft.scope, draft.declaration)
                 draft.sound &= term is not None
                 if term is not None:
-                    draft.terms.append(term)
+                    places = {**term.places, "weight": place} if place is not None else term.places
+                    draft.terms.append(replace(term, weight=weight, places=places))
 
-    def _gate(self, draft: _Draft, statement: ast.Gate) -> None:
+    def _gate(self, draft: Draft, statement: ast.Gate) -> None:
         gate = Gates(self.findings, self.flows, self.evals).gate(statement, draft.scope)
         draft.sound &= gate is not None
         if gate is not None:
             draft.gates.append(gate)
 
-    def _watch(self, draft: _Draft, statement: ast.Watch) -> None:
+    def _watch(self, draft: Draft, statement: ast.Watch) -> None:
         watched = self.evals.named(statement.eval, draft.scope)
-        every = core.Count(50, "steps")
+        every: core.Count | None = WATCH_EVERY
         if statement.every is not None:
-            read_every = count(statement.every, draft.scope, ("steps",), "`every`", 50)
-            if read_every is None:
-                draft.sound = False
-                return
-            every = read_every
-        if watched is None:
+            every = count(statement.every, draft.scope, ("steps",), "`every`", 50)
+        if watched is None or every is None:
             draft.sound = False
+        elif every.count < 1:
+            draft.sound = False
+            place = statement.every.span if statement.every is not None else statement.span
+            self.findings.add("U204", "`every` must be at least 1 step", [at(place, "would never be done")])
         else:
             draft.watches.append(core.Watch(watched, every.count, statement.span))
 
     # The whole --------------------------------------------------------------------------------------------------------
 
-    def _finished(self, draft: _Draft, minimizes: bool) -> core.Stage | None:
-        declaration = draft.declaration
-        learner = next((role for role in draft.roles if role.verb == "train"), None)
-        trains = self._trains(draft)
-        if not trains:
-            self.findings.add(
-                "R308",
-                f"stage `{declaration.name.id}` trains nothing",
-                [at(declaration.name.span, "no model receives gradient")],
-                helps=["train policy = …"],
-            )
-        if draft.readable and trains and not minimizes:
-            self.findings.add(
-                "L504",
-                f"stage `{declaration.name.id}` minimizes nothing",
-                [at(declaration.name.span, "no objective")],
-                helps=["minimize sft(demos, policy)"],
-            )
-        budget = self._budget(draft)
-        optimizer = self._optimizer(draft)
-        batch = self._batches(draft)
-        settings = self._other_settings(draft)
-        claims = self._claims(draft, learner)
-        if budget is None or optimizer is None or batch is None or settings is None or claims is None:
+    def _finished(self, draft: Draft, minimizes: bool) -> core.Stage | None:
+        self._something_to_do(draft, minimizes)
+        settled = self.settings.settled(draft)
+        claims = self.claims.claims(draft)
+        if settled is None or claims is None:
             return None
-        if learner is None or not draft.sound or not draft.terms:
+        if not draft.trained or not draft.sound or not draft.terms:
             return None
-        kind = core.ModelType(
-            learner.type.tokenizer,
-            learner.type.context,
-            learner.type.parameters,
-            (learner.init, *learner.init.type.ancestry),
-        )
-        name = declaration.name.id
-        model = core.Model("train", {}, {"init": learner.init}, kind, declaration.name.span, name)
-        stage = core.Stage(
-            name,
-            tuple(draft.roles),
-            tuple(draft.terms),
-            batch,
-            budget,
-            optimizer,
-            settings,
-            tuple(claims),
-            tuple(draft.gates),
-            tuple(draft.watches),
-            model,
-            declaration.name.span,
-            places={name: setting.span for name, setting in draft.settings.items()},
-        )
-        self._fits_together(stage, draft)
+        stage = _stage(draft, settled, claims)
+        self._nothing_idle(stage)
         return stage
 
-    def _budget(self, draft: _Draft) -> core.Count | None:
-        setting = draft.settings.get("budget")
-        if setting is None:
-            if draft.lacks("budget"):
-                self.findings.add(
-                    "L501",
-                    f"stage `{draft.declaration.name.id}` has no budget",
-                    [at(draft.declaration.name.span, "would never end")],
-                    helps=["budget = 2 epochs", "budget = 100 steps"],
-                )
-            return None
-        return count(setting.value, draft.scope, ("steps", "epochs"), "`budget`", 100)
-
-    def _optimizer(self, draft: _Draft) -> dict[str, Json] | None:
-        setting = draft.settings.get("optimizer")
-        if setting is None:
-            if draft.lacks("optimizer"):
-                self.findings.add(
-                    "N104",
-                    f"stage `{draft.declaration.name.id}` has no optimizer",
-                    [at(draft.declaration.name.span, "no learning rate")],
-                    helps=["optimizer = adamw(lr = 1e-6)"],
-                )
-            return None
-        budget = draft.settings.get("budget")
-        return self.optimizers.optimizer(setting.value, budget.value if budget is not None else None, draft.scope)
-
-    def _batches(self, draft: _Draft) -> dict[core.Source, core.Count] | None:
-        setting = draft.settings.get("batch")
-        common = None
-        if setting is not None:
-            common = count(setting.value, draft.scope, ("prompts", "samples"), "`batch`", 64)
-            if common is None:
-                return None
-        batches: dict[core.Source, core.Count] = {}
-        for term in draft.terms:
-            own = draft.batches.get(term.source.name)
-            size = common
-            if own is not None:
-                size = count(own.value, draft.scope, ("prompts", "samples"), "`batch`", 64)
-                if size is None:
-                    return None
-            if size is None:
-                self._no_batch(draft)
-                return None
-            batches[term.source] = size
-            self._whole_groups(term.source, size, own or setting)
-        if not draft.terms and setting is None and not draft.batches:
-            self._no_batch(draft)
-        return batches
-
-    def _no_batch(self, draft: _Draft) -> None:
-        if not draft.lacks("batch"):
-            return
+    def _something_to_do(self, draft: Draft, minimizes: bool) -> None:
         name = draft.declaration.name
-        self.findings.add(
-            "L502",
-            f"stage `{name.id}` has no batch",
-            [at(name.span, "how much does one optimizer step draw?")],
-            helps=["batch = 64 samples", "batch = 32 prompts"],
-        )
+        if not draft.trains:
+            self.findings.add(
+                "R308",
+                f"stage `{draft.name}` trains nothing",
+                [at(name.span, "no model receives gradient")],
+                helps=["train policy = …"],
+            )
+        if draft.readable and draft.trains and not minimizes:
+            self.findings.add(
+                "L504",
+                f"stage `{draft.name}` minimizes nothing",
+                [at(name.span, "no objective")],
+                helps=["minimize sft(demos, policy)"],
+            )
 
-    def _whole_groups(self, source: core.Source, size: core.Count, setting: ast.Setting | None) -> None:
-        sampling = source.type.sampling
-        if sampling is None or size.unit != "samples" or size.count % sampling.n == 0 or setting is None:
-            return
-        prompts = max(1, round(size.count / sampling.n))
-        sample = next(step for step in source.upstream() if step.kind == "sample")
-        self.findings.add(
-            "L503",
-            f"a batch of {size.count} samples splits groups of {sampling.n}",
-            [at(setting.value.span, "not a multiple"), at(sample.span, f"n = {sampling.n}")],
-            helps=[f"batch = {prompts} prompts"],
-        )
-
-    def _other_settings(self, draft: _Draft) -> dict[str, Json] | None:
-        values: dict[str, Json] = {}
-        for parameter in (listed("stage", "max_length", "tokens", least=2), Parameter("seed", "int", 0, least=0)):
-            setting = draft.settings.get(parameter.name)
-            value = parameter.default if setting is None else read(parameter, setting.value, draft.scope)
-            if isinstance(value, Unknown):
-                return None
-            values[parameter.name] = value
-        return values
-
-    def _claims(self, draft: _Draft, learner: core.Role | None) -> list[core.Claim] | None:
-        claims: list[core.Claim] = []
-        sound = True
-        for claim in draft.declaration.claims:
-            for name in claim.evals:
-                found = self.evals.named(name, draft.scope)
-                if found is None:
-                    sound = False
-                    continue
-                carrier = None
-                if claim.carrier is not None:
-                    carrier = self.models.model(claim.carrier, draft.scope)
-                    sound &= carrier is not None
-                elif claim.role.id == "consolidates":
-                    carrier, unambiguous = self._carrier(draft, learner, name)
-                    sound &= unambiguous
-                stated = claim.carrier is not None
-                claims.append(core.Claim(claim.role.id, found, carrier, claim.span, stated))
-        return claims if sound else None
-
-    def _carrier(self, draft: _Draft, learner: core.Role | None, place: ast.Name) -> tuple[core.Model | None, bool]:
-        """What a consolidation is measured against: the one teacher, else the one model that was sampled from."""
-        teachers = [role.init for role in draft.roles if role.verb == "freeze"]
-        sampled = [
-            source.type.provenance.model
-            for term in draft.terms
-            for source in term.source.upstream()
-            if isinstance(source.type.provenance, core.Fixed)
-        ]
-        for candidates in (teachers, sampled):
-            distinct = list({id(model): model for model in candidates}.values())
-            if len(distinct) == 1:
-                return distinct[0], True
-            if len(distinct) > 1:
-                names = " or ".join(f"`{model.name}`" for model in distinct)
-                self.findings.add(
-                    "R311",
-                    f"what does this consolidate: {names}?",
-                    [at(place.span, "more than one model could be meant")],
-                    helps=[f"consolidates {place.id} from {model.name}" for model in distinct],
-                )
-                return None, False
-        return None, True
-
-    def _fits_together(self, stage: core.Stage, draft: _Draft) -> None:
-        used = {id(role) for term in stage.terms for e in term.loss.walk() for role in e.models}
-        for term in stage.terms:
-            for source in term.source.upstream():
-                used.update(id(value) for value in source.inputs.values() if isinstance(value, core.Role))
+    def _nothing_idle(self, stage: core.Stage) -> None:
+        """R302: a role that nothing in the stage reads. What is tracked may be wanted for itself, afterwards."""
+        used = {id(role) for role in _used(stage)}
         for role in stage.roles:
-            if role.verb != "train" and id(role) not in used:
-                self.findings.add(
-                    "R302",
-                    f"`{role.name}` is frozen and nothing uses it",
-                    [at(role.span, "no objective and no source reads it")],
-                    helps=["delete the line"],
-                )
+            if id(role) in used or role.verb == "track" or stage.learners == (role,):
+                continue
+            word = {"train": "trained, and no objective trains it", "freeze": "frozen and nothing uses it"}[role.verb]
+            self.findings.add(
+                "R302",
+                f"`{role.name}` is {word}",
+                [at(role.span, "no objective and no source reads it")],
+                helps=["delete the line"],
+            )
+
+
+def _stage(draft: Draft, settled: Settled, claims: list[core.Claim]) -> core.Stage:
+    made = results(draft)
+    return core.Stage(
+        draft.name,
+        tuple(draft.roles),
+        tuple(draft.terms),
+        settled.batch,
+        settled.budget,
+        settled.optimizer.settings,
+        settled.others,
+        tuple(claims),
+        tuple(draft.gates),
+        tuple(draft.watches),
+        made[draft.trained[0].name],
+        draft.declaration.name.span,
+        results=made,
+        optimizers={name: each.settings for name, each in settled.optimizers.items()},
+        rollout=settled.rollout,
+        passes=settled.passes,
+        places={**settled.places, **{name: setting.span for name, setting in draft.settings.items()}},
+    )
+
+
+def _used(stage: core.Stage) -> Iterator[core.Role]:
+    """The roles that a loss, a source, a judge or another role reads."""
+    for term in stage.terms:
+        for part in term.loss.walk():
+            yield from part.models
+        for source in term.sources.values() or (term.source,):
+            for step in source.upstream():
+                yield from (value for value in step.inputs.values() if isinstance(value, core.Role))
+                yield from (scorer.model for scorer in step.type.scorers if isinstance(scorer.model, core.Role))
+
+
+def _is_loss(expr: ast.Expr) -> bool:
+    """Whether an expression holds the call of an objective."""
+    match expr:
+        case ast.Binary(left=left, right=right):
+            return _is_loss(left) or _is_loss(right)
+        case ast.Call(callee=ast.Name(id=name)):
+            return name != "anneal"
+        case _:
+            return False
+
+
+def _product(one: float | core.Anneal, other: float | core.Anneal) -> float | core.Anneal | None:
+    """The product of two weights; None if both are annealed."""
+    if isinstance(other, core.Anneal):
+        one, other = other, one
+    if isinstance(other, core.Anneal):
+        return None
+    if isinstance(one, core.Anneal):
+        return core.Anneal(one.start * other, one.end * other, one.over)
+    return one * other
 
 
 def renamed(source: core.Source, name: str) -> core.Source:

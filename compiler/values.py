@@ -50,8 +50,7 @@ def constant(expr: ast.Expr, scope: Scope) -> Value | Unknown:
         case ast.Name(id="true" | "false"):
             return expr.id == "true"
         case ast.Name():
-            found = scope.look_up(expr, (Constant,), "a value")
-            return found.value if isinstance(found, Constant) else UNKNOWN
+            return _named(expr, scope)
         case ast.Unary(op="-", operand=operand):
             return _negated(constant(operand, scope))
         case ast.Binary():
@@ -81,6 +80,18 @@ def _spelled(piece: object) -> str:
     if isinstance(piece, bool) or piece is None:
         return {True: "true", False: "false", None: "none"}[piece]
     return f"{piece:g}" if isinstance(piece, float) else str(piece)
+
+
+def _named(expr: ast.Name, scope: Scope) -> Value | Unknown:
+    """The plain value of a `param` or `let`."""
+    found = scope.look_up(expr, (Constant,), "a value")
+    if not isinstance(found, Constant):
+        return UNKNOWN
+    if isinstance(found.value, core.Count):
+        text = f"{found.value.count} {found.value.unit}"
+        scope.findings.add("U202", f"a plain number is needed, not `{text}`", [at(expr.span, f"it is {text}")])
+        return UNKNOWN
+    return found.value
 
 
 class Unknown:
@@ -273,6 +284,9 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
             helps=[f"{expr.value:g} {unit}" for unit in units],
         )
         return None
+    named = _named_count(expr, scope)
+    if named is not None:
+        return _fitting_count(named, expr, scope, units, what)
     value = constant(expr, scope)
     if isinstance(value, int) and not isinstance(value, bool) and len(units) == 1:
         return core.Count(value, units[0])
@@ -281,3 +295,25 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
             "U201", f"{what} needs a unit", [at(expr.span, "a bare value")], helps=[f"{example} {units[0]}"]
         )
     return None
+
+
+def _named_count(expr: ast.Expr, scope: Scope) -> core.Count | None:
+    """The count that a name stands for, if it stands for one."""
+    entry = scope.find(expr.id) if isinstance(expr, ast.Name) else None
+    value = entry.thing.value if entry is not None and isinstance(entry.thing, Constant) else None
+    return value if isinstance(value, core.Count) else None
+
+
+def _fitting_count(
+    value: core.Count, expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str
+) -> core.Count | None:
+    if value.unit not in units:
+        labels = [at(expr.span, f"{value.count} {value.unit}, and {what} counts {' or '.join(units)}")]
+        helps = [f"{value.count} {unit}" for unit in units]
+        scope.findings.add("U202", f"{what} cannot be counted in `{value.unit}`", labels, helps=helps)
+        return None
+    if value.count < 1 and units != ("steps",):
+        labels = [at(expr.span, "is not")]
+        scope.findings.add("U204", f"{what} must be a whole number, at least 1", labels)
+        return None
+    return value

@@ -28,8 +28,10 @@ NOT_IN_CONFIGS = {
     "teacher_model",
     "num_iterations",
     "generation_batch_size",
+    "disable_dropout",
+    "precompute_ref_log_probs",
 }
-"""Arguments of trainers rather than of configs, names of GRPO alone, and older spellings that users still write."""
+"""Arguments of trainers rather than of configs, names of GRPO or DPO alone, and older spellings in use."""
 
 
 def test_a_name_stands_once_in_its_place() -> None:

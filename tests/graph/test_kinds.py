@@ -13,6 +13,11 @@ from ptc.compiler.meaning import SEMANTICS
 
 TABLE = Path(__file__).parent.parent.parent / "docs" / "graph.md"
 
+BOTH = """objective both(rows: Trajectories{prompt, response}, one: Trained, other: Trained) {
+  loss = mean(mean(-logp(one, .response) - logp(other, .response), over = token), over = sample)
+}
+"""
+
 PROGRAMS = {
     "the demo": SPELLING,
     "files": HEAD
@@ -47,6 +52,14 @@ PROGRAMS = {
         " |> refill(max = 2) require informative_rate(tries) >= 1% ensure kl(base) <= 1 minimize grpo(tries, policy)",
     )
     + "report worth, wins\n",
+    "weights": HEAD
+    + BOTH
+    + WARM.replace("minimize", "watch skill every 1 steps minimize")
+    + "model early = warm @ step(1)\nmodel best = warm @ best(skill)\n"
+    + "model joined = merge_adapter(lora(merge([early, best, warm], weights = [0.5, 0.25, 0.25])))\n"
+    + 'model judge = reward_head(retemplate(joined, template = "{{ messages }}"))\n'
+    + stage("two", "train policy = joined train critic = value_head(judge) minimize both(demos, policy, critic)")
+    + stage("after", "train policy = two.critic minimize sft(demos, policy)"),
     "control": HEAD
     + WARM
     + "source tried = problems |> sample(warm, n = 4) |> score(exact) |> shuffle(.reward) |> keep(.reward == 1)\n"
