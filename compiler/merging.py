@@ -108,7 +108,7 @@ class Merging:
                 f'`{name}` changes nothing in a merge by "{method}"',
                 [at(bound.spans[name], "read by nobody")],
                 [f"it is read by {', '.join(readers)}"],
-                ["leave it out", f"method = {readers[0]}"],
+                [f"method = {readers[0]}"],
             )
             fits = False
         if "base" in read and "base" not in bound.given:

@@ -226,6 +226,7 @@ class Settings:
                 [f"did you mean `{setting}({guess})`?"] if guess else [],
             )
             draft.sound = False
+            draft.meant.add(setting)
 
     # Rollouts ---------------------------------------------------------------------------------------------------------
 
@@ -246,7 +247,7 @@ class Settings:
                     "N120",
                     f"`{written.name.id}` is for nothing: no source of this stage is sampled while it runs",
                     [at(written.name.span, "samples what?")],
-                    helps=["leave it out"],
+                    helps=["source rollouts = problems |> sample(policy, n = 8)"],
                 )
                 return Unknown(), Unknown()
         if setting is not None and live is not None and batches and isinstance(rollout, core.Count):
