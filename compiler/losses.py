@@ -1,14 +1,19 @@
 """What a loss is, read off its mathematics: whether it forms a ratio, holds the learner to an anchor, explores.
 
-None of these looks at the name of an objective.
+None of these looks at the name of an objective. A *ratio* is an exponential of what the policy says now against what
+the sampler, or the policy at the start of the batch, said. A *correction* is a weight without gradient that tells how
+much likelier a token is under the trainer's weights than it was under the sampler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.core import Expression
+
+# Ratios and weights ---------------------------------------------------------------------------------------------------
 
 
 def ratios(loss: Expression) -> Iterator[Expression]:
@@ -19,9 +24,7 @@ def ratios(loss: Expression) -> Iterator[Expression]:
 
 def _compares_with_itself(ratio: Expression) -> bool:
     parts = tuple(ratio.walk())
-    learner = any(part.op == "logp" and _trained(part) for part in parts)
-    behaviour = any(part.op == "column" and part.fields.get("name") == "logprobs" for part in parts)
-    return learner and (behaviour or any(_at_batch_start(part) for part in parts))
+    return any(_now(part) for part in parts) and any(_sampler(part) or _at_batch_start(part) for part in parts)
 
 
 def forms_ratio(term: core.Term) -> bool:
@@ -30,7 +33,27 @@ def forms_ratio(term: core.Term) -> bool:
 
 def reads_sampler(term: core.Term) -> bool:
     """Whether the loss reads the log-probabilities that the sampler recorded."""
-    return any(part.op == "column" and part.fields.get("name") == "logprobs" for part in term.loss.walk())
+    return any(_sampler(part) for part in term.loss.walk())
+
+
+def correction(term: core.Term) -> bool:
+    """Whether rows of other weights, or of another engine, are weighed by how likely the trainer finds them."""
+    return corrects(term.loss)
+
+
+def corrects(loss: Expression) -> bool:
+    """`correction`, of a loss: ``stop(…)`` around the exponential of the trainer's against the sampler's."""
+    return any(part.op == "stop" and any(_is_weight(below) for below in part.walk()) for part in loss.walk())
+
+
+def _is_weight(part: Expression) -> bool:
+    if part.op != "exp":
+        return False
+    parts = tuple(part.walk())
+    return any(_sampler(below) for below in parts) and any(_now(below) or _at_batch_start(below) for below in parts)
+
+
+# Other models ---------------------------------------------------------------------------------------------------------
 
 
 def has_kl(term: core.Term) -> bool:
@@ -38,9 +61,57 @@ def has_kl(term: core.Term) -> bool:
     return any(role in term.anchors for part in term.loss.walk() for role in part.models)
 
 
-def explores(term: core.Term) -> bool:
-    """Whether the loss speaks of the entropy of the learner."""
-    return any(part.op == "entropy" and _trained(part) for part in term.loss.walk())
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of KL(learner || other) with gradient, from the tokens that were drawn."""
+
+    kind: str
+    """``k1``, ``k2`` or ``k3``."""
+    other: core.Role
+    weighted: bool
+    """Whether an importance weight or ratio multiplies it."""
+
+
+def kl_estimates(term: core.Term) -> tuple[Estimate, ...]:
+    """The estimators of a KL that stand in the loss."""
+    return tuple(dict.fromkeys(_estimates(term.loss, False)))
+
+
+def _estimates(part: Expression, weighted: bool) -> Iterator[Estimate]:
+    if part.op == "stop":
+        return
+    kind, q = _estimator(part)
+    if q is not None:
+        yield Estimate(kind, q.args[0].models[0], weighted)
+        return
+    for arg in part.args:
+        beside = part.op == "mul" and any(_weighs(other) for other in part.args if other is not arg)
+        yield from _estimates(arg, weighted or beside)
+
+
+def _weighs(factor: Expression) -> bool:
+    return any(_is_weight(part) or (part.op == "exp" and _compares_with_itself(part)) for part in factor.walk())
+
+
+def _estimator(part: Expression) -> tuple[str, Expression | None]:
+    """``exp(q) - q - 1``, ``q * q / 2`` or ``-q``, with q the log-ratio of another model to the learner."""
+    match part:
+        case Expression(op="sub", args=(Expression(op="sub", args=(Expression(op="exp", args=(q,)), again)), one)):
+            return "k3", q if q == again and one.constant == 1 and _log_ratio(q) else None
+        case Expression(op="mul", args=(half, Expression(op="mul", args=(q, again)))):
+            return "k2", q if q == again and half.constant == 0.5 and _log_ratio(q) else None
+        case Expression(op="neg", args=(q,)):
+            return "k1", q if _log_ratio(q) else None
+        case _:
+            return "", None
+
+
+def _log_ratio(q: Expression) -> bool:
+    match q:
+        case Expression(op="sub", args=(Expression(op="logp") as other, Expression(op="logp") as own)):
+            return _now(own) and not _trained(other)
+        case _:
+            return False
 
 
 def unweighted_estimators(loss: Expression) -> Iterator[Expression]:
@@ -51,21 +122,13 @@ def unweighted_estimators(loss: Expression) -> Iterator[Expression]:
         part = waiting.pop()
         if is_k3(part):
             yield part
-        elif part.op != "mul" or not any(any(True for _ in ratios(arg)) for arg in part.args):
+        elif part.op != "mul" or not any(_weighs(arg) for arg in part.args):
             waiting.extend(part.args)
 
 
 def is_k3(part: Expression) -> bool:
-    match part:
-        case Expression(op="k3"):
-            return True
-        case Expression(
-            op="sub",
-            args=(Expression(op="sub", args=(Expression(op="exp", args=(grown,)), q)), Expression(op="constant")),
-        ):
-            return grown == q and len({id(role) for one in q.walk() for role in one.models}) == 2
-        case _:
-            return False
+    kind, q = _estimator(part)
+    return kind == "k3" and q is not None
 
 
 def contexts(loss: Expression, role: core.Role) -> frozenset[object]:
@@ -73,9 +136,37 @@ def contexts(loss: Expression, role: core.Role) -> frozenset[object]:
     return frozenset(part.fields.get("given") for part in loss.walk() if role in part.models)
 
 
+# Exploration ----------------------------------------------------------------------------------------------------------
+
+
+def explores(term: core.Term) -> bool:
+    """Whether the loss speaks of the entropy of the learner: the mean of its own log-probabilities over the
+    vocabulary."""
+    return any(_is_entropy(part) for part in term.loss.walk())
+
+
+def _is_entropy(part: Expression) -> bool:
+    match part:
+        case Expression(op="sum", args=(Expression(op="mul", args=(Expression(op="exp", args=(own,)), again)),)):
+            return own == again and own.op == "logp_all" and _trained(own)
+        case _:
+            return False
+
+
+# Leaves ---------------------------------------------------------------------------------------------------------------
+
+
 def _trained(part: Expression) -> bool:
     return any(role.verb == "train" for role in part.models)
 
 
+def _now(part: Expression) -> bool:
+    return part.op == "logp" and _trained(part) and not _at_batch_start(part)
+
+
 def _at_batch_start(part: Expression) -> bool:
-    return part.op == "at_batch_start" or part.fields.get("at") == "batch_start"
+    return part.fields.get("at") == "batch_start"
+
+
+def _sampler(part: Expression) -> bool:
+    return part.op == "column" and part.fields["name"] == "logprobs"

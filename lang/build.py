@@ -375,6 +375,10 @@ class Builder:
     def _name(self, children: list[Child], span: Span) -> ast.Expr:
         return ast.Name(span, str(children[0]))
 
+    def _chooser(self, children: list[Child], span: Span) -> ast.Expr:
+        """``where(condition, yes, no)``: the word of the language as a function of a loss."""
+        return ast.Name(span, str(children[0]))
+
     def _number(self, children: list[Child], span: Span) -> ast.Expr:
         return self._number_of(children[0])
 

@@ -17,7 +17,7 @@ from ptc.lang.keywords import CLAIMS, DEFINITIONS, KEYWORDS, ROLES
 from ptc.lang.source import Source, Span
 from ptc.lang.suggest import closest, did_you_mean
 
-_VALUE = frozenset({"NAME", "NUMBER", "STRING", "DOT", "LPAR", "LSQB", "MINUS", "NOT", "IF"})
+_VALUE = frozenset({"NAME", "WHERE", "NUMBER", "STRING", "DOT", "LPAR", "LSQB", "MINUS", "NOT", "IF"})
 _OPERATOR = frozenset({"PIPE", "OR", "AND", "COMPARE", "PLUS", "MINUS", "STAR", "SLASH", "LPAR", "DOT", "AT"})
 _STATEMENT = frozenset(
     {

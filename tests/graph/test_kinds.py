@@ -14,7 +14,10 @@ from ptc.compiler.meaning import SEMANTICS
 TABLE = Path(__file__).parent.parent.parent / "docs" / "graph.md"
 
 BOTH = """objective both(rows: Trajectories{prompt, response}, one: Trained, other: Trained) {
-  loss = mean(mean(-logp(one, .response) - logp(other, .response), over = token), over = sample)
+  loss = mean(mean(-logp(one, .response) - value(other, .response), over = token), over = sample)
+}
+objective valued(rows: Trajectories{prompt, response}, critic: Trained) {
+  loss = mean(value(critic, .response), over = [token, sample])
 }
 """
 
@@ -59,7 +62,7 @@ PROGRAMS = {
     + "model joined = merge_adapter(lora(merge([early, best, warm], weights = [0.5, 0.25, 0.25])))\n"
     + 'model judge = reward_head(retemplate(joined, template = "{{ messages }}"))\n'
     + stage("two", "train policy = joined train critic = value_head(judge) minimize both(demos, policy, critic)")
-    + stage("after", "train policy = two.critic minimize sft(demos, policy)"),
+    + stage("after", "train critic = two.critic minimize valued(demos, critic)"),
     "control": HEAD
     + WARM
     + "source tried = problems |> sample(warm, n = 4) |> score(exact) |> shuffle(.reward) |> keep(.reward == 1)\n"

@@ -1,0 +1,140 @@
+"""``where tokenizer(teacher) == tokenizer(student)``: what an objective asks of its models and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ptc.compiler import core
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.mathematics.constants import Constants
+from ptc.compiler.meaning import same_tokenizer
+from ptc.compiler.objectives.call import Call, Given
+from ptc.lang import ast
+
+PROPERTIES: dict[str, Callable[[core.ModelType], object]] = {
+    "tokenizer": lambda kind: kind.tokenizer,
+    "template": lambda kind: kind.template,
+    "end_of_sequence": lambda kind: kind.end_of_sequence,
+    "head": lambda kind: kind.head,
+}
+IN_WORDS = {"template": "chat template", "end_of_sequence": "end of a response", "head": "head"}
+
+
+@dataclass(frozen=True)
+class Preconditions:
+    findings: Findings
+
+    def hold(self, call: Call, given: Given) -> bool:
+        body = call.objective.declaration.body.statements
+        return all([self._holds(call, given, s.condition) for s in body if isinstance(s, ast.Where)])
+
+    def _holds(self, call: Call, given: Given, condition: ast.Expr) -> bool:
+        """Whether a condition holds, as far as it can be decided; a report if it does not."""
+        if isinstance(condition, ast.Binary) and condition.op == "and":
+            return self._holds(call, given, condition.left) and self._holds(call, given, condition.right)
+        if isinstance(condition, ast.Binary) and condition.op in ("==", "!="):
+            asked = [(_property(side), side) for side in (condition.left, condition.right)]
+            if any(found is not None for found, _ in asked):
+                return self._models(call, given, condition)
+        known = Constants({}, given.numbers, given.models).of(condition, 0)
+        if known is None and not any(isinstance(value, core.Anneal) for value in given.numbers.values()):
+            return self._unreadable(call, condition)
+        if known == 0:
+            self._unmet(call, given, condition)
+            return False
+        return True
+
+    def _models(self, call: Call, given: Given, condition: ast.Binary) -> bool:
+        sides = [_property(side) or side for side in (condition.left, condition.right)]
+        names = [side[1] for side in sides if isinstance(side, tuple)]
+        if any(name not in given.models for name in names):
+            return self._unreadable(call, condition)
+        if any(given.models[name] is None for name in names):
+            return True
+        roles = [given.roles[name] for name in names]
+        values = [_value(side, given) for side in sides]
+        if all(isinstance(side, tuple) and side[0] == "tokenizer" for side in sides):
+            return self._same_tokenizer(call, names, roles)
+        if None in values or (values[0] == values[1]) == (condition.op == "=="):
+            return True
+        what = next(IN_WORDS.get(side[0], side[0]) for side in sides if isinstance(side, tuple))
+        labels = [at(call.place(name), f"`{role.name}`") for name, role in zip(names, roles, strict=True)]
+        title = f"`{call.name}` needs models that share their {what}"
+        if len(names) == 1:
+            has = next(value for side, value in zip(sides, values, strict=True) if isinstance(side, tuple))
+            title = f"`{call.name}` does not work with the {what} of `{roles[0].name}`"
+            labels = [at(call.place(names[0]), f"its {what} is {has}")]
+        self.findings.add("T115", title, labels, helps=self._helps(condition, roles))
+        return False
+
+    def _helps(self, condition: ast.Binary, roles: list[core.Role]) -> list[str]:
+        literal = next((side.value for side in (condition.left, condition.right) if isinstance(side, ast.String)), "")
+        head = {"value": "value_head", "reward": "reward_head"}.get(literal)
+        return [f"{roles[0].verb} {roles[0].name} = {head}({roles[0].init.name or '…'})"] if head else []
+
+    def _same_tokenizer(self, call: Call, names: list[str], roles: list[core.Role]) -> bool:
+        first, second = roles
+        if same_tokenizer(first.type.tokenizer, second.type.tokenizer) is not False:
+            return True
+        self.findings.add(
+            "D401",
+            f"`{first.name}` and `{second.name}` do not share a tokenizer",
+            [
+                at(call.place(names[0]), f"`{call.name}` compares the two token by token"),
+                at(first.span, f"`{first.name}` is bound here"),
+                at(second.span, f"`{second.name}` is bound here"),
+            ],
+            ["a token of the one means something else to the other"],
+            [
+                f"tokenizer = tokenizer({first.init.name or first.name})",
+                f"or learn from its text instead:  minimize sft(…, {second.name})",
+            ],
+        )
+        return False
+
+    def _unmet(self, call: Call, given: Given, condition: ast.Expr) -> None:
+        named = [name for name in given.numbers if any(found.id == name for found in _names(condition))]
+        where = [at(call.place(name), f"`{name}` is {given.numbers[name]:g}") for name in named[:2]]
+        self.findings.add(
+            "T115",
+            f"`{call.name}` does not work with these numbers",
+            [*where, at(condition.span, "what it asks for")],
+        )
+
+    def _unreadable(self, call: Call, condition: ast.Expr) -> bool:
+        self.findings.add(
+            "T115",
+            "`where` compares numbers of the head, or what two of its models have",
+            [at(condition.span, "neither"), at(call.span, f"`{call.name}` is used here")],
+            [f"of a model it asks for {', '.join(PROPERTIES)}"],
+            ["where tokenizer(teacher) == tokenizer(student)"],
+        )
+        return False
+
+
+def _property(expr: ast.Expr) -> tuple[str, str] | None:
+    """``tokenizer(teacher)`` → ``("tokenizer", "teacher")``."""
+    match expr:
+        case ast.Call(callee=ast.Name(id=what), arguments=(ast.Argument(value=ast.Name(id=name)),)):
+            return (what, name) if what in PROPERTIES else None
+        case _:
+            return None
+
+
+def _value(side: tuple[str, str] | ast.Expr, given: Given) -> object:
+    if isinstance(side, tuple):
+        return PROPERTIES[side[0]](given.roles[side[1]].type)
+    return side.value if isinstance(side, ast.String) else None
+
+
+def _names(expr: ast.Expr) -> list[ast.Name]:
+    match expr:
+        case ast.Name():
+            return [expr]
+        case ast.Unary(operand=operand):
+            return _names(operand)
+        case ast.Binary(left=left, right=right):
+            return [*_names(left), *_names(right)]
+        case _:
+            return []

@@ -1,0 +1,65 @@
+"""P203: a ratio needs both log-probabilities under one distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptc.compiler import core, losses
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.objectives.call import Call, Given
+from ptc.compiler.objectives.columns import sampled
+
+CUTS = ("top_p", "top_k", "min_p", "repetition_penalty")
+WHOLE: dict[str, float] = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
+"""The values at which the sampler draws from the model's own distribution."""
+
+
+@dataclass(frozen=True)
+class Transforms:
+    findings: Findings
+
+    def fit(self, call: Call, given: Given, loss: core.Expression) -> bool:
+        return all([self._fits(call, source, loss, len(given.sources) > 1) for source in given.sources.values()])
+
+    def _fits(self, call: Call, source: core.Source, loss: core.Expression, several: bool) -> bool:
+        sampling = source.type.sampling
+        here = [e for e in loss.walk() if not several or e.source is source]
+        if sampling is None or not any(e.op == "column" and e.fields["name"] == "logprobs" for e in here):
+            return True
+        cut = [name for name in CUTS if getattr(sampling, name) != WHOLE[name]]
+        if cut and not losses.corrects(loss):
+            self._cut(call, source, sampling, cut)
+            return False
+        sample = sampled(source)
+        place = sample.places.get("temperature", sample.span)
+        if sampling.temperature == 0:
+            self.findings.add(
+                "P203",
+                "greedy samples have no log-probabilities to form a ratio with",
+                [at(place, "temperature 0"), at(call.span, "forms a ratio")],
+                helps=["temperature = 1.0"],
+            )
+            return False
+        if sampling.temperature not in {e.fields["temperature"] for e in here if e.op == "logp"}:
+            self.findings.add(
+                "P203",
+                "the ratio compares log-probabilities at two temperatures",
+                [at(place, f"sampled at {sampling.temperature:g}"), at(call.span, "taken at 1 in the loss")],
+                helps=["temperature = 1.0", "logp(policy, .response, like = .logprobs)"],
+            )
+            return False
+        return True
+
+    def _cut(self, call: Call, source: core.Source, sampling: core.Sampling, cut: list[str]) -> None:
+        sample = sampled(source)
+        settings = ", ".join(f"{name} = {getattr(sampling, name):g}" for name in cut)
+        self.findings.add(
+            "P203",
+            "the sampler changes the distribution that the ratio assumes to be the model's own",
+            [
+                at(sample.places.get(cut[0], sample.span), settings),
+                at(call.span, "forms a ratio with the log-probabilities of the sampler"),
+            ],
+            helps=[", ".join(f"{name} = {WHOLE[name]:g}" for name in cut)]
+            + (["or weigh by how likely the sampler was to draw it:  tis = 2"] if "tis" in call.types else []),
+        )
