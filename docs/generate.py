@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ptc import api, drawing
+from ptc import api, checking, drawing
 from ptc.compiler import names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +85,7 @@ def demo() -> str:
     bodies = [(ROOT / "stdlib" / "objectives" / f"{name}.pt").read_text(encoding="utf-8") for name in OBJECTIVES]
     parts = [
         DEMO_HEAD,
-        "## What the checker infers\n\n" + fenced("text", "\n".join(result.types)),
+        "## What the checker infers\n\n" + fenced("text", "\n".join(checking.inferred(result))),
         "## The graph\n\nBoxes train, hexagons judge; a dashed arrow waits for a gate.\n\n"
         + fenced("mermaid", drawing.mermaid(api.compiled(result))),
         "## The objectives\n\nAs they stand in `stdlib/objectives/`: the trainer knows none of their names.\n\n"

@@ -34,6 +34,8 @@ class CheckResult:
     type_of: Mapping[str, str] | None = None
     checked: Checked | None = None
     """The program itself; None for a file that is none."""
+    regimes: tuple[str, ...] = ()
+    """One aligned line per stage, source and learner: what the one is to the other."""
 
     @property
     def sound(self) -> bool:
@@ -129,6 +131,7 @@ def check_source(
         types_in_words.lines(checked.program),
         types_in_words.types(checked.program),
         checked,
+        types_in_words.regimes(checked.program),
     )
 
 

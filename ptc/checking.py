@@ -35,9 +35,14 @@ def check(
         for result in results:
             show(result, sys.stdout)
             if types and result.types:
-                print("\n".join(result.types))
+                print("\n".join(inferred(result)))
             print(f"{result.source.path}: {verdict(result)}")
     return 2 if wrong else 0
+
+
+def inferred(result: CheckResult) -> list[str]:
+    """The types of the sources, and behind an empty line what each is to the learner of a stage."""
+    return [*result.types, *(["", *result.regimes] if result.regimes else [])]
 
 
 def is_wrong(result: CheckResult, strict: bool = False) -> bool:
@@ -75,6 +80,7 @@ def _document(result: CheckResult, ok: bool) -> dict[str, Any]:
         "ok": ok,
         "diagnostics": [diagnostic.to_json(result.source) for diagnostic in result.diagnostics],
         "types": list(result.types),
+        "regimes": list(result.regimes),
     }
 
 

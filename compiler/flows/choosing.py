@@ -95,7 +95,7 @@ def best(step: Step) -> core.Source | None:
             helps=[f"n = {k}", "best()"],
         )
         return None
-    kept = f"among the {k} best" if k > 1 else "the best"
+    kept = f"reward is among the {k} best" if k > 1 else "reward is the best"
     of = f" of {sampling.n}" if sampling is not None else ""
     shape = replace(sampling, n=k) if sampling is not None else None
     kind = replace(step.type, sampling=shape, kept=(*step.type.kept, kept + of))
