@@ -18,6 +18,7 @@ SEMANTICS = {
     "gym": 1,
     "from_verl": 1,
     "from_open_instruct": 1,
+    "from_sharegpt": 1,
     "chat": 1,
     "hint": 1,
     "prefix": 1,

@@ -64,7 +64,8 @@ def test_check_as_json(program: str, empty_folder: Path, capsys: pytest.CaptureF
     (empty_folder / "wrong.pt").write_text("source = 3\n")
     assert main(["check", "--json", program, "wrong.pt"]) == 2
     right, wrong = json.loads(capsys.readouterr().out)["files"]
-    assert right == {"path": "program.pt", "ok": True, "diagnostics": [], "types": right["types"]}
+    regimes = ["cold  demos -> policy  off-policy: external"]
+    assert right == {"path": "program.pt", "ok": True, "diagnostics": [], "types": right["types"], "regimes": regimes}
     assert not wrong["ok"]
     assert wrong["diagnostics"][0]["labels"][0]["line"] == 1
 

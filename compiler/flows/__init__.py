@@ -30,6 +30,7 @@ MAKE: Mapping[str, Make] = {
     "prompts": rowwise.prompts,
     "from_verl": conventions.adapted,
     "from_open_instruct": conventions.adapted,
+    "from_sharegpt": conventions.adapted,
     "chat": rowwise.chat,
     "hint": sampling.hint,
     "prefix": sampling.prefix,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ptc.compiler import core
 from ptc.compiler.findings import at
-from ptc.compiler.flows.step import Step
+from ptc.compiler.flows.step import Step, with_types
 from ptc.compiler.rows import ordered
 
 IMPLIED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
@@ -48,24 +48,37 @@ def outside(columns: frozenset[str], by: str | None, open: bool = False) -> core
 
 @dataclass(frozen=True)
 class Adapter:
-    """The columns that a layout has, and what they become."""
+    """The columns that a layout must have, and what becomes of them; others ride along."""
 
     layout: str
     wanted: tuple[str, ...]
-    brought: Mapping[str, str | None]
-    """The columns afterwards, with their types."""
+    taken: tuple[str, ...]
+    """Columns that are not there afterwards."""
+    brought: Mapping[str, str]
+    """Columns afterwards, with their types."""
+    responds: bool = False
+    """Whether the rows hold responses."""
 
 
 ADAPTERS = {
     "from_verl": Adapter(
         "verl",
         ("data_source", "prompt", "ability", "reward_model", "extra_info"),
-        {"prompt": "Messages", "answer": "Text", "data_source": "Text", "ability": "Text"},
+        ("reward_model", "extra_info"),
+        {"prompt": "Messages", "answer": "Text"},
     ),
     "from_open_instruct": Adapter(
         "open-instruct",
         ("messages", "ground_truth", "dataset"),
-        {"prompt": "Messages", "answer": "Text", "dataset": "Text"},
+        ("messages", "ground_truth", "response"),
+        {"prompt": "Messages", "answer": "Text"},
+    ),
+    "from_sharegpt": Adapter(
+        "ShareGPT",
+        ("conversations",),
+        ("conversations",),
+        {"messages": "Messages", "prompt": "Messages", "response": "Text"},
+        responds=True,
     ),
 }
 
@@ -87,6 +100,11 @@ def adapted(step: Step) -> core.Source | None:
             ["|> prompts(.question, answer = .answer)"],
         )
         return None
-    types = tuple((name, kind) for name, kind in adapter.brought.items() if kind is not None)
-    kind = replace(step.type, columns=ordered(set(adapter.brought)), provenance=None, column_types=types, open=False)
+    author = step.type.provenance or core.External()
+    kind = replace(
+        step.type,
+        columns=ordered((set(step.type.columns) - set(adapter.taken)) | set(adapter.brought)),
+        provenance=author if adapter.responds else None,
+        column_types=with_types(step.type, {**dict.fromkeys(adapter.taken), **adapter.brought}),
+    )
     return step.made(kind, {})

@@ -47,6 +47,7 @@ STEPS = {
     "prompts": Signature("prompts", (Parameter("prompt", "row"),), others="row"),
     "from_verl": Signature("from_verl", ()),
     "from_open_instruct": Signature("from_open_instruct", ()),
+    "from_sharegpt": Signature("from_sharegpt", ()),
     "chat": Signature("chat", (Parameter("system", "row"),)),
     "hint": Signature("hint", (Parameter("text", "row"), Parameter("train", "text", "drop", choices=("drop", "keep")))),
     "prefix": Signature(

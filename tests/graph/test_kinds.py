@@ -40,7 +40,7 @@ PROGRAMS = {
     "every step": HEAD
     + WARM
     + 'source bought = parquet("verl.parquet") |> from_verl() |> unique(.prompt) |> without(skill)\n'
-    + 'source more = parquet("open.parquet") |> from_open_instruct() |> chat("Be brief.")\n'
+    + 'source more = parquet("open.parquet") |> from_sharegpt() |> from_open_instruct() |> chat("Be brief.")\n'
     + "source lessons = mix([bought, more], weights = [3, 1]) |> hint(.answer) |> sample(warm, n = 4) |> score(exact)\n"
     + "source pairs = lessons |> best(2) |> only(.reward > 0) |> best_and_worst()\n"
     + 'source steps = problems |> prefix(.answer, share = 50%) |> sample(warm) |> split_steps(", ") |> replay()\n'
