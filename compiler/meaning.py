@@ -31,6 +31,7 @@ SEMANTICS = {
     "refill": 1,
     "best": 1,
     "best_and_worst": 1,
+    "against": 1,
     "split_steps": 1,
     "file": 1,
     "hub_dataset": 1,

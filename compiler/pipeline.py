@@ -26,8 +26,6 @@ class Checked:
     tree: ast.Program
     program: core.Program
     diagnostics: tuple[Diagnostic, ...]
-    typed: tuple[core.Source | core.Model | core.Role, ...] = ()
-    """What single expressions turned out to be, also where the program around them is not whole."""
 
     @property
     def sound(self) -> bool:
@@ -42,7 +40,7 @@ def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | No
     elaborated = Elaborator(catalogue, library(catalogue), settings or {}, findings).program(tree)
     if elaborated.whole:
         checks.check(elaborated.program, findings)
-    return Checked(tree, elaborated.program, _in_order(findings.found), tuple(findings.typed))
+    return Checked(tree, elaborated.program, _in_order(findings.found))
 
 
 def compile_graph(program: core.Program) -> Graph:

@@ -103,7 +103,7 @@ def best(step: Step) -> core.Source | None:
 
 
 def best_and_worst(step: Step) -> core.Source | None:
-    """A pair per prompt: the attempt with the highest reward and the one with the lowest, where they differ."""
+    """A pair per prompt, with its rewards: the best attempt and the worst, where they differ."""
     sampling = step.type.sampling
     if not _scored_groups(step) or not step.has_prompts():
         return None
@@ -115,12 +115,14 @@ def best_and_worst(step: Step) -> core.Source | None:
             helps=["sample(…, n = 8)"],
         )
         return None
-    columns = {*(set(step.type.columns) - OF_AN_ATTEMPT), "prompt", "chosen", "rejected"}
+    pair: dict[str, str | None] = dict.fromkeys(("chosen", "rejected"), "Text")
+    scores: dict[str, str | None] = dict.fromkeys(("chosen_reward", "rejected_reward"), "Real")
+    columns = {*(set(step.type.columns) - OF_AN_ATTEMPT), "prompt", *pair, *scores}
     kind = replace(
         step.type,
         columns=ordered(columns),
         sampling=replace(sampling, n=1) if sampling is not None else None,
-        column_types=with_types(step.type, {**dict.fromkeys(OF_AN_ATTEMPT), "chosen": "Text", "rejected": "Text"}),
+        column_types=with_types(step.type, {**dict.fromkeys(OF_AN_ATTEMPT), **pair, **scores}),
     )
     return step.made(kind, {})
 

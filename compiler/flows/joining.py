@@ -1,4 +1,5 @@
-"""Several sources as one: `a + b`, `mix([a, b], weights = …)`, and `join`, which asks one about another's attempts."""
+"""Several sources as one: `a + b`, `mix([a, b], weights = …)`; `join`, which asks one about another's attempts; and
+`against`, which makes pairs of two."""
 
 from __future__ import annotations
 
@@ -10,12 +11,16 @@ from ptc.compiler import core
 from ptc.compiler.arguments import bind
 from ptc.compiler.calls import constants
 from ptc.compiler.findings import at
+from ptc.compiler.flows.choosing import OF_AN_ATTEMPT
 from ptc.compiler.flows.signatures import MIX
-from ptc.compiler.flows.step import Step
+from ptc.compiler.flows.step import Step, with_types
 from ptc.compiler.rows import check_column, ordered
 from ptc.compiler.scope import Scope
 from ptc.lang import ast
 from ptc.lang.source import Span
+
+PAIRED = ("prompt", "response")
+"""Columns of the two sources that `against` makes pairs of."""
 
 
 def concat(span: Span, left: core.Source, right: core.Source) -> core.Source:
@@ -127,3 +132,33 @@ def join(step: Step) -> core.Source | None:
         return None
     kind = replace(step.type, kept=step.type.kept)
     return step.made(kind, {"on": on.name}, {"rows": step.rows, "partner": partner})
+
+
+def against(step: Step) -> core.Source | None:
+    """Pairs: at each prompt, what stands in these rows is preferred to what another source has there."""
+    other = step.flows.source(step.bound.given["other"], step.scope)
+    if other is None:
+        return None
+    here, there = step.call.span, step.place("other")
+    wanted = [(name, rows, place) for rows, place in ((step.rows, here), (other, there)) for name in PAIRED]
+    if not all([check_column(name, place, rows, step.findings) for name, rows, place in wanted]):
+        return None
+    live = step.rows.live or other.live
+    if live is not None:
+        step.out_of_order(
+            "`against` pairs rows that stand still",
+            "would change with every step",
+            f"`{live.name}` changes while the stage runs",
+            live.span,
+            [f"sample({live.name}, n = 8, …) |> score(…) |> best_and_worst()"],
+        )
+        return None
+    columns = {*(set(step.type.columns) - OF_AN_ATTEMPT), "prompt", "chosen", "rejected"}
+    kind = core.Trajectories(
+        ordered(columns),
+        mixed((step.type.provenance, other.type.provenance)),
+        kept=step.type.kept,
+        column_types=with_types(step.type, {**dict.fromkeys(OF_AN_ATTEMPT), "chosen": "Text", "rejected": "Text"}),
+        replayed=step.type.replayed or other.type.replayed,
+    )
+    return step.made(kind, {}, {"rows": step.rows, "other": other})

@@ -86,6 +86,7 @@ STEPS = {
     "score": Signature("score", (Parameter("verifier", "verifier"),)),
     "best": Signature("best", (Parameter("k", "int", 1, least=1),)),
     "best_and_worst": Signature("best_and_worst", ()),
+    "against": Signature("against", (Parameter("other", "source"),)),
     "split_steps": Signature("split_steps", (Parameter("separator", "text", "\n\n"),)),
 }
 
@@ -144,6 +145,8 @@ SYNONYMS = {
     "pairs": "best_and_worst",
     "to_pairs": "best_and_worst",
     "preferences": "best_and_worst",
+    "preferred_to": "against",
+    "versus": "against",
     "system": "chat",
     "system_prompt": "chat",
     "dynamic_sampling": "refill",

@@ -42,12 +42,13 @@ PROGRAMS = {
     + 'source bought = parquet("verl.parquet") |> from_verl() |> unique(.prompt) |> without(skill)\n'
     + 'source more = parquet("open.parquet") |> from_sharegpt() |> from_open_instruct() |> chat("Be brief.")\n'
     + "source lessons = mix([bought, more], weights = [3, 1]) |> hint(.answer) |> sample(warm, n = 4) |> score(exact)\n"
+    + "source strange = demos |> against(lessons)\n"
     + "source pairs = lessons |> best(2) |> only(.reward > 0) |> best_and_worst()\n"
     + 'source steps = problems |> prefix(.answer, share = 50%) |> sample(warm) |> split_steps(", ") |> replay()\n'
     + "source joined = demos |> join(lessons, on = .prompt) |> only(max(.reward, over = group) == 0)\n"
     + "eval worth = reward(tasks |> slice(80%, 100%), exact)\n"
     + "eval wins = win_rate(tasks |> slice(80%, 100%), exact, against = base)\n"
-    + stage("a", "train policy = warm freeze reference = warm minimize dpo(pairs, policy, reference)")
+    + stage("a", "train policy = warm freeze reference = warm minimize dpo(pairs + strange, policy, reference)")
     + stage("b", "train policy = warm minimize sft(steps, policy) + sft(joined, policy)")
     + stage(
         "c",
