@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ptc.compiler import core
 from ptc.lang.diagnostic import Diagnostic, Label, Severity
 from ptc.lang.source import Span
 
@@ -119,6 +120,8 @@ class Findings:
     """Where the checker puts what it finds."""
 
     found: list[Diagnostic] = field(default_factory=list)
+    typed: list[core.Source | core.Model | core.Role] = field(default_factory=list)
+    """What expressions turned out to be, those of stages that did not come whole too: for editors."""
 
     def add(
         self,

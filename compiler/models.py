@@ -66,6 +66,12 @@ class Models:
 
     def model(self, expr: ast.Expr, scope: Scope) -> core.Model | None:
         """The model that an expression stands for: a path to one, a checkpoint of a stage, or a call that makes one."""
+        found = self._model(expr, scope)
+        if found is not None and not isinstance(expr, ast.Name):
+            self.findings.typed.append(found)
+        return found
+
+    def _model(self, expr: ast.Expr, scope: Scope) -> core.Model | None:
         match expr:
             case ast.Call(callee=callee) if dotted(callee) in MODELS:
                 return self._made(expr, dotted(callee), scope)

@@ -26,6 +26,8 @@ class Checked:
     tree: ast.Program
     program: core.Program
     diagnostics: tuple[Diagnostic, ...]
+    typed: tuple[core.Source | core.Model | core.Role, ...] = ()
+    """What single expressions turned out to be, also where the program around them is not whole."""
 
     @property
     def sound(self) -> bool:
@@ -40,7 +42,7 @@ def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | No
     elaborated = Elaborator(catalogue, library(catalogue), settings or {}, findings).program(tree)
     if elaborated.whole:
         checks.check(elaborated.program, findings)
-    return Checked(tree, elaborated.program, _in_order(findings.found))
+    return Checked(tree, elaborated.program, _in_order(findings.found), tuple(findings.typed))
 
 
 def compile_graph(program: core.Program) -> Graph:

@@ -41,6 +41,7 @@ class Roles:
             return
         role = core.Role(verb, statement.name.id, init, statement.span, draft.name, statement.value.span, tracking)
         draft.roles.append(role)
+        self.findings.typed.append(role)
         draft.scope.declare(statement.name, role)
 
     def _tracking(self, draft: Draft, expr: ast.Expr) -> core.Tracking | None:

@@ -38,6 +38,10 @@ class Source:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
+    def start_of_line(self, number: int) -> int:
+        """The offset at which a one-based line begins."""
+        return self._starts[number - 1]
+
     def line(self, number: int) -> str:
         """The text of a one-based line, without its line end."""
         start = self._starts[number - 1]

@@ -75,6 +75,12 @@ class Flows:
 
     def source(self, expr: ast.Expr, scope: Scope) -> core.Source | None:
         """The typed source that an expression stands for; None after a report."""
+        found = self._source(expr, scope)
+        if found is not None and not isinstance(expr, ast.Name):
+            self.findings.typed.append(found)
+        return found
+
+    def _source(self, expr: ast.Expr, scope: Scope) -> core.Source | None:
         match expr:
             case ast.Name():
                 found = scope.look_up(expr, (core.Source,), "a source")

@@ -1,0 +1,59 @@
+"""An open file: its text, and what the language and the checker make of it, each found out once per change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptc import api
+from ptc.api import CheckResult
+from ptc.lang import ast
+from ptc.lang.diagnostic import Diagnostic
+from ptc.lang.parse import parse
+from ptc.lang.reading import decode
+from ptc.lang.source import Source
+from ptc.lang.symbols import Index
+from ptc.lsp.places import Places
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One version of an open file."""
+
+    uri: str
+    path: str
+    text: str
+    version: int | None = None
+    encoding: str = "utf-16"
+
+    @cached_property
+    def _read(self) -> Source | Diagnostic:
+        """As `ptc check` reads a file: a checkpoint is told apart, and every line ends in a line feed."""
+        return decode(self.text.encode("utf-8", "replace"), self.path)
+
+    @cached_property
+    def source(self) -> Source:
+        if isinstance(self._read, Source):
+            return self._read
+        return Source(self.path, self.text.replace("\r\n", "\n").replace("\r", "\n"))
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.source, self.encoding)
+
+    @cached_property
+    def result(self) -> CheckResult:
+        """What the checker says. A file without a word in it is only begun, and no mistake yet."""
+        if isinstance(self._read, Diagnostic) and self.text.strip():
+            return CheckResult(self.source, (self._read,))
+        return api.check_source(self.source)
+
+    @cached_property
+    def tree(self) -> ast.Program:
+        if self.result.checked is not None:
+            return self.result.checked.tree
+        return parse(Source(self.path, ""))[0]
+
+    @cached_property
+    def index(self) -> Index:
+        return Index(self.tree)
