@@ -14,14 +14,19 @@ from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.source import Span
 
 ORIGINS = ("gym", "file", "hub_dataset")
-SOURCES = frozenset((*ORIGINS, "prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "sample", "score"))
+ROWWISE = (
+    *("prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "unique", "without", "chat", "split_steps"),
+    *("from_verl", "from_open_instruct", "replay"),
+)
+"""Steps on rows that stand still."""
+SOURCES = frozenset((*ORIGINS, *ROWWISE, "sample", "score"))
 LIVE_STEPS = frozenset(("sample", "score", "keep", "shuffle"))
 """Steps that can be taken while a stage runs."""
 MODELS = frozenset(("new_model", "local_model", "hub_model", "train"))
 TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
 EVALS = frozenset(("pass_rate", "bits_per_character"))
 MEASURES = frozenset(("informative_rate", "value"))
-SETTINGS = frozenset(("max_length", "seed"))
+SETTINGS = frozenset(("max_length", "seed", "truncate", "mask"))
 """Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
     (

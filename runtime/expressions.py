@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from difflib import SequenceMatcher
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -26,8 +28,21 @@ def evaluate(expression: Json, rows: pa.Table) -> Values:
         return column(rows, expression["name"])
     if op == "constant":
         return [expression["value"]] * rows.num_rows
+    if "over" in expression:
+        return _over_attempts(expression, rows)
     arguments = [evaluate(argument, rows) for argument in expression["args"]]
     return _pointwise(op, _OPERATIONS[op], arguments)
+
+
+def _over_attempts(expression: Json, rows: pa.Table) -> Values:
+    """``max(.reward, over = group)``: one value for all attempts at a prompt, without those that have none."""
+    groups = column(rows, "group")
+    values = evaluate(expression["args"][0], rows) if expression["args"] else [True] * len(groups)
+    attempts: dict[Any, Values] = {}
+    for group, value in zip(groups, values, strict=True):
+        attempts.setdefault(group, []).extend([] if value is None else [value])
+    reduced = {group: _REDUCTIONS[expression["op"]](own) if own else None for group, own in attempts.items()}
+    return [reduced[group] for group in groups]
 
 
 def columns_of(expression: Json) -> frozenset[str]:
@@ -69,6 +84,14 @@ def _spelled(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("neither a text nor a number")
     return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def _number(text: str) -> float | None:
+    """The number that a text spells, with separators of thousands or not; null where it spells none."""
+    try:
+        return float(text.strip().replace(",", ""))
+    except ValueError:
+        return None
 
 
 def _no_text(value: Any) -> str:
@@ -115,4 +138,18 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "strip": str.strip,
     "lower": str.lower,
     "length": len,
+    "before": lambda text, marker: text.partition(marker)[0] if marker in text else None,
+    "replace": str.replace,
+    "contains": lambda text, part: part in text,
+    "starts_with": str.startswith,
+    "ends_with": str.endswith,
+    "distance": lambda one, other: 1 - SequenceMatcher(None, one, other, autojunk=False).ratio(),
+    "number": lambda text: _number(text),
+}
+_REDUCTIONS: Mapping[str, Callable[[Values], Any]] = {
+    "max": max,
+    "min": min,
+    "sum": sum,
+    "mean": fmean,
+    "count": lambda values: sum(map(bool, values)),
 }

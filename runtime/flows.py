@@ -15,10 +15,10 @@ from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.loss import Loss
-from ptc.runtime.nodes.rows import shuffled
 from ptc.runtime.nodes.score import rows_for
 from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.rollouts import sample_rows, sampling_of
+from ptc.runtime.row_steps import shuffled
 from ptc.runtime.samples import by_prompt, sampled, tokenised
 from ptc.runtime.sampling import seed_of
 from ptc.runtime.tables import column, with_columns

@@ -6,6 +6,7 @@ process its prompt is sampled.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.engines.protocol import Completion, Engine, Request, Sampling
-from ptc.runtime.render import render_prompts
+from ptc.runtime.render import Prompt, render_prompts
+from ptc.runtime.rendering.conversations import NoConversation, prompt_turns
 from ptc.runtime.rendering.template import decode_all
 from ptc.runtime.sampling import seed_of
 from ptc.runtime.tables import column
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class Rollout:
     """One prompt and the attempts at it."""
 
-    prompt: str
+    prompt: Prompt
     prompt_tokens: tuple[int, ...]
     completions: tuple[Completion, ...]
     responses: tuple[str, ...]
@@ -46,11 +48,21 @@ def sampling_of(settings: Mapping[str, Json]) -> Sampling:
     )
 
 
-def seeds_for(prompts: Sequence[str], n: int, seed: int, step: int = 0) -> list[list[int]]:
+def prompts_of(rows: pa.Table) -> list[Prompt]:
+    """What each row asks: a text, or turns where there are several or the system's is set."""
+    asked = column(rows, "prompt")
+    if "system" not in rows.column_names:
+        return asked
+    systems = zip(asked, column(rows, "system"), strict=True)
+    turns = [prompt_turns({"prompt": one, "system": system}) for one, system in systems]
+    return [one if isinstance(found, NoConversation) else found for one, found in zip(asked, turns, strict=True)]
+
+
+def seeds_for(prompts: Sequence[Prompt], n: int, seed: int, step: int = 0) -> list[list[int]]:
     """`n` seeds per prompt. The second occurrence of a prompt gets the seeds of the attempts n to 2n - 1, and so on."""
     seen: Counter[str] = Counter()
     seeds = []
-    for prompt in prompts:
+    for prompt in map(_spelled, prompts):
         first = n * seen[prompt]
         seen[prompt] += 1
         base = seed_of(seed, "sample", step, prompt)
@@ -61,7 +73,7 @@ def seeds_for(prompts: Sequence[str], n: int, seed: int, step: int = 0) -> list[
 def sample(
     engine: Engine,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     sampling: Sampling,
     seeds: Sequence[Sequence[int]],
 ) -> list[Rollout]:
@@ -86,7 +98,7 @@ def sample_rows(
     step: int = 0,
 ) -> pa.Table:
     """`n` rows per row: its columns, and those of `rows_of`."""
-    prompts = column(rows, "prompt")
+    prompts = prompts_of(rows)
     return rows_of(rows, sample(engine, tokenizer, prompts, sampling, seeds_for(prompts, n, seed, step)))
 
 
@@ -108,6 +120,10 @@ def rows_of(rows: pa.Table, rollouts: Sequence[Rollout], first_group: int = 0) -
     for name, values in sampled.items():
         table = table.append_column(name, values)
     return table
+
+
+def _spelled(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False, sort_keys=True)
 
 
 _TOKENS = pa.list_(pa.int32())

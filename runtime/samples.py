@@ -15,6 +15,7 @@ from ptc.runtime.rendering.conversations import prompt_text
 from ptc.runtime.rendering.rows import Counts, RenderedRow, Rendering, render_rows, sides_of
 from ptc.runtime.rendering.template import decode_all
 from ptc.runtime.rendering.turns import Fault, Problem, Rendered
+from ptc.runtime.rollouts import prompts_of
 from ptc.runtime.tables import column
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _own_tokens(rows: pa.Table, tokenizer: PreTrainedTokenizerBase) -> list[Rend
     """The tokens of each row's response, or None where it has none that mean the same to this tokenizer."""
     if not {"prompt", "response", "prompt_tokens", "response_tokens"} <= set(rows.column_names):
         return [None] * rows.num_rows
-    rendered = render_prompts(tokenizer, column(rows, "prompt"))
+    rendered = render_prompts(tokenizer, prompts_of(rows))
     prompts, responses, texts = (column(rows, name) for name in ("prompt_tokens", "response_tokens", "response"))
     decoded = decode_all(tokenizer, [tokens or [] for tokens in responses])
     return [

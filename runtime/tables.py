@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ptc.runtime.artifacts import Artifact, InputWrong
+from ptc.runtime.conventions import implied
 
 ROWS_FILE = "rows.parquet"
 COUNTS_FILE = "counts.parquet"
@@ -36,8 +37,14 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def column(table: pa.Table, name: str) -> list[Any]:
-    """A column as Python values. Raises `InputWrong` naming the columns that are there."""
+    """A column as Python values, under a name that it has by convention too.
+
+    Raises `InputWrong` naming the columns that are there.
+    """
     if name not in table.column_names:
+        found = implied(table, name)
+        if found is not None:
+            return found
         raise InputWrong(f"the rows have no column `.{name}`; they have {_listed(table.column_names)}")
     values: list[Any] = table.column(name).to_pylist()
     return values

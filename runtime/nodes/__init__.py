@@ -11,17 +11,17 @@ from typing import cast
 
 from ptc.runtime.artifacts import Implementation
 
+STEPS = (
+    *("prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "unique", "without", "chat", "split_steps"),
+    *("from_verl", "from_open_instruct", "replay"),
+)
+"""Steps from rows to rows: those of `row_steps`."""
+
 KINDS: Mapping[str, tuple[str, str]] = {
     "gym": ("sources", "gym"),
     "file": ("sources", "file"),
     "hub_dataset": ("sources", "hub_dataset"),
-    "prompts": ("rows", "prompts"),
-    "slice": ("rows", "slice_rows"),
-    "take": ("rows", "take"),
-    "respond": ("rows", "respond"),
-    "keep": ("rows", "keep"),
-    "shuffle": ("rows", "shuffle"),
-    "concat": ("rows", "concat"),
+    **dict.fromkeys(STEPS, ("rows", "step")),
     "characters": ("tokenizers", "characters"),
     "bpe": ("tokenizers", "bpe"),
     "tokenizer_of": ("tokenizers", "tokenizer_of"),

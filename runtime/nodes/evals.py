@@ -18,10 +18,13 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, Progress
+from ptc.runtime.conventions import implied
 from ptc.runtime.engines.protocol import Engine, Sampling
 from ptc.runtime.model_folders import parameter_count
 from ptc.runtime.render import fit_length, render_prompts, render_responses
-from ptc.runtime.rollouts import Rollout, sample, sampling_of, seeds_for
+from ptc.runtime.rendering.conversations import prompt_text
+from ptc.runtime.rollouts import Rollout, prompts_of, sample, sampling_of, seeds_for
+from ptc.runtime.row_steps import identities
 from ptc.runtime.statistics import bootstrap, mean_of, pass_at_k, powers_of_two
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table, write_table
 from ptc.runtime.verifier_pool import Judge
@@ -74,7 +77,7 @@ def count_attempts(
     found. `greedy_response` is the completion at temperature 0; null without `greedy`.
     """
     sampling = sampling_of(settings)
-    prompts = column(rows, "prompt")
+    prompts = prompts_of(rows)
     rollouts = sample(
         engine, tokenizer, prompts, sampling, seeds_for(prompts, int(settings["n"]), int(settings["seed"]))
     )
@@ -85,13 +88,13 @@ def count_attempts(
     records = [
         {
             "prompt_id": identity,
-            "prompt": rollout.prompt,
+            "prompt": prompt_text({"prompt": rollout.prompt}),
             "answer": None if answer is None else spelled(answer),
             **_counted(rollout, own),
             "greedy_response": likeliest[index].responses[0] if likeliest else None,
         }
         for index, (identity, answer, rollout, own) in enumerate(
-            zip(column(rows, "prompt_id"), answers, rollouts, verdicts, strict=True)
+            zip(identities(rows), answers, rollouts, verdicts, strict=True)
         )
     ]
     return pa.Table.from_pylist(records, schema=_COUNTS)
@@ -192,8 +195,9 @@ class _Bits:
 
     def __init__(self, rows: pa.Table, names: Sequence[str], longest: int, opened: _Opened) -> None:
         self._texts = [column(rows, name) for name in names]
-        self._prompts = column(rows, "prompt") if "prompt" in rows.column_names else None
-        self._identities = column(rows, "prompt_id") if "prompt_id" in rows.column_names else None
+        asked = "prompt" in rows.column_names or implied(rows, "prompt") is not None
+        self._prompts = prompts_of(rows) if asked else None
+        self._identities = identities(rows) if asked else None
         self._longest = longest
         self._opened = opened
 
@@ -211,10 +215,10 @@ class _Bits:
                 characters[index] += len(some[index])
                 bits[index] += cost
                 texts[index] += 1
-        identities = self._identities[start:end] if self._identities else [None] * (end - start)
+        known = self._identities[start:end] if self._identities else [None] * (end - start)
         return pa.table(
             {
-                "prompt_id": pa.array(identities, pa.string()),
+                "prompt_id": pa.array(known, pa.string()),
                 "characters": pa.array(characters),
                 "bits": pa.array(bits),
                 "texts": pa.array(texts),

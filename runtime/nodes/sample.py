@@ -15,8 +15,8 @@ import pyarrow as pa
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context, Progress
 from ptc.runtime.engines.open import load_tokenizer, open_engine
-from ptc.runtime.rollouts import Rollout, rows_of, sample, sampling_of, seeds_for
-from ptc.runtime.tables import ROWS_FILE, column, read_rows, read_table, write_rows, write_table
+from ptc.runtime.rollouts import Rollout, prompts_of, rows_of, sample, sampling_of, seeds_for
+from ptc.runtime.tables import ROWS_FILE, read_rows, read_table, write_rows, write_table
 
 CHUNK = 256
 """Prompts in a sealed piece."""
@@ -37,7 +37,7 @@ def sample_node(node: Node, inputs: Mapping[str, Artifact], out: Path, context: 
 
 
 def _sample_chunks(node: Node, model: Path, rows: pa.Table, starts: Sequence[int], context: Context) -> None:
-    prompts = column(rows, "prompt")
+    prompts = prompts_of(rows)
     seeds = seeds_for(prompts, int(node.settings["n"]), int(node.settings["seed"]))
     sampling = sampling_of(node.settings)
     tokenizer = load_tokenizer(model)

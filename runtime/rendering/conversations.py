@@ -89,15 +89,17 @@ def prompt_text(row: Row) -> str | None:
         return prompt
     if prompt is None and row.get("messages") is not None:
         turns = _turns(row["messages"], "assistant", "messages")
-        if isinstance(turns, NoConversation):
-            return None
-        first = next((place for place, turn in enumerate(turns) if turn["role"] == "assistant"), len(turns))
-        return spoken(turns[:first])
+        return None if isinstance(turns, NoConversation) else spoken(asked(turns))
     if prompt is None and row.get("chosen") is not None:
         side = pair(row)[0]
         return spoken(side.prompt) if isinstance(side, Conversation) else None
     turns = _turns(prompt, "user", "prompt")
     return None if isinstance(turns, NoConversation) else spoken(turns)
+
+
+def asked(turns: Sequence[Message]) -> Sequence[Message]:
+    """What a conversation asks: everything before the answer that it ends with, if it does."""
+    return turns[:-1] if turns and turns[-1].get("role") == "assistant" else turns
 
 
 def spoken(turns: Sequence[Message]) -> str:

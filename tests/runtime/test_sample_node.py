@@ -12,9 +12,9 @@ from small_chat import save, small_model, small_tokenizer
 from ptc.runtime.artifacts import Artifact, Interrupted, Progress
 from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.nodes import sample as module
-from ptc.runtime.nodes.rows import prompt_id
 from ptc.runtime.render import render_prompt
 from ptc.runtime.rollouts import sample_rows, sampling_of, seeds_for
+from ptc.runtime.row_steps import prompt_id
 from ptc.runtime.tables import read_rows
 
 SETTINGS = {"n": 3, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 5, "seed": 11}

@@ -20,9 +20,9 @@ from ptc import cli
 from ptc.compiler.graph import Json, Node, Watch
 from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted, InvariantBroken
 from ptc.runtime.engines.transformers import TransformersEngine
-from ptc.runtime.nodes.rows import prompt_id
 from ptc.runtime.nodes.train import train
 from ptc.runtime.profile import Profile
+from ptc.runtime.row_steps import prompt_id
 from ptc.runtime.tables import write_rows
 
 PROFILE = Profile(device="cpu", devices=1, threads=1)
