@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ptc.compiler.shapes import Shape
 from ptc.lang.source import Source
 
 
@@ -37,6 +38,7 @@ class Checkpoint:
     """The tokens that end a completion, as `generation_config.json` and the tokenizer name them."""
     architecture: str | None = None
     vocabulary: int | None = None
+    shape: Shape | None = None
     dropout: float | None = None
     """The largest dropout that `config.json` asks for."""
     revision: str | None = None

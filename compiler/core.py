@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ptc.compiler.graph import Json
+from ptc.compiler.shapes import Shape
 from ptc.lang.source import Span
 
 # Provenance: who generated the responses of a source, with which weights, how stale -----------------------------------
@@ -125,8 +126,15 @@ class ModelType:
     architecture: str | None = None
     vocabulary: int | None = None
     dropout: float | None = None
+    shape: Shape | None = None
+    """What parameters, activations and cache are counted from."""
     aligned: bool = False
     """Whether the program says of the root model that it has been aligned for safety."""
+
+    @property
+    def size(self) -> int | None:
+        """Parameters, of a model that is yet to be made without its embeddings."""
+        return self.parameters or (self.shape.parameters if self.shape is not None else None)
 
 
 # Nodes ----------------------------------------------------------------------------------------------------------------

@@ -86,10 +86,9 @@ class Domains:
         return next(((one, other) for one, other in pairs if one.overlaps(other)), None)
 
     def _strands(self, source: core.Source) -> Iterator[Strand]:
-        below = tuple(rows_into(source))
-        if not below:
+        if not source.parts:
             yield Strand(identity(source), "", 0.0, 1.0, source=source)
-        for strand in (strand for rows in below for strand in self.of(rows)):
+        for strand in (strand for rows in source.parts for strand in self.of(rows)):
             yield from self._after(source, strand)
 
     def _after(self, step: core.Source, strand: Strand) -> Iterator[Strand]:
@@ -103,7 +102,8 @@ class Domains:
                 if cut.low < cut.high:
                     yield cut
             case "without":
-                taken = tuple(s for rows in step.inputs.values() if _other(step, rows) for s in self.of(rows))  # type: ignore[arg-type]
+                other = step.inputs["other"]
+                taken = self.of(other) if isinstance(other, core.Source) else ()
                 yield replace(strand, without=strand.without | {taken})
             case "keep" | "only":
                 name = _filter(step)
@@ -114,16 +114,6 @@ class Domains:
                 yield replace(strand, filters=strand.filters | {_filter(step)})
             case _:
                 yield strand
-
-
-def rows_into(step: core.Source) -> Iterator[core.Source]:
-    """The sources whose rows flow through a step; not those that it only looks at."""
-    sources = [value for value in step.inputs.values() if isinstance(value, core.Source)]
-    yield from sources[:1] if step.kind in ("without", "join") else sources
-
-
-def _other(step: core.Source, rows: core.Input) -> bool:
-    return isinstance(rows, core.Source) and rows not in tuple(rows_into(step))
 
 
 def _filter(step: core.Source) -> str:

@@ -69,6 +69,9 @@ CHECKS: tuple[Check, ...] = (
     Check("P203", "sampling-transform-mismatch", "error"),
     Check("P204", "eval-in-training", "error"),
     Check("P205", "split-by-seed", "warning"),
+    Check("P206", "staleness-uncorrected", "warning"),
+    Check("P210", "preference-off-support", "warning"),
+    Check("P211", "kl-estimator-bias", "warning"),
     # Roles of models, claims of stages
     Check("R301", "missing-reference", "error"),
     Check("R302", "unused-role", "warning"),
@@ -81,22 +84,36 @@ CHECKS: tuple[Check, ...] = (
     Check("R309", "nothing-to-reshape", "error"),
     Check("R310", "learner-not-trained", "error"),
     Check("R311", "ambiguous-carrier", "error"),
+    Check("R313", "adapter-reference", "error"),
+    Check("R314", "reference-cache-stale", "error"),
     Check("R315", "ambiguous-stage-model", "error"),
     Check("R316", "imitates-itself", "error"),
+    Check("R317", "unreadable-claim", "error"),
+    Check("R318", "dropout-in-ratio", "warning"),
     # Composition across stages
     Check("C601", "reshape-before-support", "note"),
     Check("C602", "over-expanded-init", "warning"),
     Check("C603", "cold-start-prompt-reuse", "warning"),
     Check("C604", "sft-after-rl-unprotected", "warning"),
     Check("C605", "ancestor-teacher-regression", "error"),
+    Check("C606", "merge-strangers", "error"),
+    Check("C607", "specialists-unwatched", "warning"),
     Check("C608", "claim-unprotected", "note"),
+    Check("C609", "verifier-starves-successor", "warning"),
+    Check("C610", "rm-distribution-shift", "warning"),
     Check("C611", "self-train-closed-loop", "warning"),
+    Check("C612", "self-judge-cycle", "warning"),
     Check("C613", "no-exit-criterion", "note"),
+    Check("C614", "safety-unwatched", "note"),
+    Check("C615", "capacity-gap", "note"),
     Check("C616", "pasted-path", "error"),
     # Data, tokenizer and template
     Check("D401", "tokenizer-mismatch", "error"),
     Check("D402", "not-fetched", "note"),
     Check("D403", "unreadable-data", "error"),
+    # Verifiers and evals
+    Check("V702", "selection-on-report", "error"),
+    Check("V707", "known-contaminated-pair", "warning"),
     # Plan and resources
     Check("L501", "no-budget", "error"),
     Check("L502", "no-batch", "error"),
@@ -105,6 +122,7 @@ CHECKS: tuple[Check, ...] = (
     Check("L505", "warmup-too-long", "error"),
     Check("L506", "nothing-to-run", "note"),
     Check("L507", "context-too-short", "error"),
+    Check("L508", "lr-out-of-band", "note"),
 )
 
 BY_CODE = {check.code: check for check in CHECKS}

@@ -24,6 +24,11 @@ def bare(model: core.Model) -> core.Model:
     return model
 
 
+def last(model: core.Model) -> core.Model:
+    """What a stage has become in the end, for one of its checkpoints."""
+    return parents(model)[0] if model.kind == "checkpoint" else model
+
+
 def parents(model: core.Model) -> tuple[core.Model, ...]:
     """The models that a model is made from: one for a stage's result, several for a merge, none for a root."""
     return tuple(value for value in model.inputs.values() if isinstance(value, core.Model))
@@ -66,16 +71,12 @@ class Lineage:
 
     def is_ancestor(self, model: core.Model, of: core.Model) -> bool:
         """Whether the weights of one started from those of the other, or are the same."""
-        same = bare(model)
+        same = last(bare(model))
         return any(ancestor is same or ancestor is model for ancestor in self.ancestors(of))
 
     def stage_of(self, model: core.Model) -> core.Stage | None:
         """The stage that trained a model; None for one that was made, loaded or merged."""
-        model = bare(model)
-        found = self._by_model.get(id(model))
-        if found is None and model.kind == "checkpoint":
-            return self.stage_of(parents(model)[0])
-        return found
+        return self._by_model.get(id(last(bare(model))))
 
     def behind(self, model: core.Model) -> tuple[core.Stage, ...]:
         """The stages on the line of a model's weights, the nearest first, its own included."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptc.compiler import core, references
+from ptc.compiler import core, references, shapes
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
 from ptc.compiler.catalogue import Catalogue, Checkpoint
 from ptc.compiler.derived import DERIVED, Derived
@@ -134,7 +134,14 @@ class Models:
                 helps=[f"kv_heads = {shape['heads']}"],
             )
             return None
-        kind = core.ModelType(tokenizer, shape["context"], None, ())
+        kind = core.ModelType(
+            tokenizer,
+            shape["context"],
+            None,
+            (),
+            architecture=shape["family"],
+            shape=shapes.from_settings(shape),
+        )
         return core.Model("new_model", shape, {"tokenizer": tokenizer}, kind, call.span, places=dict(bound.spans))
 
     def _local(self, call: ast.Call, bound: Bound, settings: dict[str, Json]) -> core.Model | None:
@@ -213,6 +220,7 @@ def _type_of(known: Checkpoint | None, call: ast.Call, aligned: bool) -> core.Mo
         architecture=known.architecture,
         vocabulary=known.vocabulary,
         dropout=known.dropout,
+        shape=known.shape,
         aligned=aligned,
     )
 

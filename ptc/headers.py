@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ptc.compiler.catalogue import Checkpoint, Rows
+from ptc.compiler.shapes import from_config
 
 Header = TypeVar("Header")
 LONGEST_LINE = 4 * 2**20
@@ -93,7 +94,13 @@ def checkpoint(name: str) -> Checkpoint | None:
     except (OSError, ValueError):
         return Checkpoint(None, None, None, problem="its config.json cannot be read")
     context = config.get("max_position_embeddings") if isinstance(config, dict) else None
-    return Checkpoint(context if isinstance(context, int) else None, None, _tokenizer(path))
+    shape = from_config(config) if isinstance(config, dict) else None
+    return Checkpoint(
+        context if isinstance(context, int) else None,
+        shape.parameters if shape is not None and shape.vocabulary is not None else None,
+        _tokenizer(path),
+        shape=shape,
+    )
 
 
 def _tokenizer(path: Path) -> str | None:

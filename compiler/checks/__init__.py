@@ -16,6 +16,7 @@ from ptc.compiler.checks.claims import (
     check_imitates_itself,
     check_nothing_to_reshape,
     check_role_claim_unsupported,
+    check_unreadable_claim,
 )
 from ptc.compiler.checks.composition import (
     check_ancestor_teacher_regression,
@@ -24,15 +25,33 @@ from ptc.compiler.checks.composition import (
     check_no_exit_criterion,
     check_over_expanded_init,
     check_reshape_before_support,
+    check_safety_unwatched,
     check_sft_after_rl_unprotected,
+    check_verifier_starves_successor,
 )
-from ptc.compiler.checks.evals import check_eval_in_training, check_split_by_seed, note_watched_eval_in_training
-from ptc.compiler.checks.loops import check_self_train_closed_loop
-from ptc.compiler.checks.outside import check_pasted_path
+from ptc.compiler.checks.evals import (
+    check_eval_in_training,
+    check_selection_on_report,
+    check_split_by_seed,
+    note_watched_eval_in_training,
+)
+from ptc.compiler.checks.loops import check_rm_distribution_shift, check_self_judge_cycle, check_self_train_closed_loop
+from ptc.compiler.checks.merging import check_merge_strangers, check_specialists_unwatched
+from ptc.compiler.checks.outside import check_capacity_gap, check_pasted_path
+from ptc.compiler.checks.plan import check_lr_out_of_band
+from ptc.compiler.checks.provenance import (
+    check_kl_estimator_bias,
+    check_preference_off_support,
+    check_staleness_uncorrected,
+)
 from ptc.compiler.checks.references import (
+    check_adapter_reference,
+    check_dropout_in_ratio,
+    check_reference_cache_stale,
     check_reference_lineage,
     check_zero_signal_teacher,
 )
+from ptc.compiler.checks.verifiers import check_known_contaminated_pair
 from ptc.compiler.checks.view import View
 from ptc.compiler.checks.whole import check_context_too_short, check_nothing_to_run, check_same_meaning
 from ptc.compiler.findings import Findings
@@ -43,20 +62,35 @@ CHECKS: tuple[Check, ...] = (
     # What a learner is held to, and learns from
     check_reference_lineage,
     check_zero_signal_teacher,
+    check_adapter_reference,
+    check_reference_cache_stale,
+    check_dropout_in_ratio,
+    # What a loss assumes of its rows
+    check_staleness_uncorrected,
+    check_kl_estimator_bias,
+    check_preference_off_support,
     # What a stage claims
     check_role_claim_unsupported,
     check_imitates_itself,
     check_nothing_to_reshape,
     check_consolidates_nothing,
+    check_unreadable_claim,
     # What is measured
     check_eval_in_training,
     check_split_by_seed,
+    check_selection_on_report,
+    check_known_contaminated_pair,
     # Stages in a row
     check_over_expanded_init,
     check_cold_start_prompt_reuse,
     check_sft_after_rl_unprotected,
     check_ancestor_teacher_regression,
+    check_verifier_starves_successor,
+    check_merge_strangers,
+    check_specialists_unwatched,
+    check_rm_distribution_shift,
     check_self_train_closed_loop,
+    check_self_judge_cycle,
     check_pasted_path,
     # The whole
     check_context_too_short,
@@ -68,6 +102,9 @@ ADVICE: tuple[Check, ...] = (
     check_reshape_before_support,
     check_claim_unprotected,
     check_no_exit_criterion,
+    check_safety_unwatched,
+    check_capacity_gap,
+    check_lr_out_of_band,
     note_watched_eval_in_training,
 )
 

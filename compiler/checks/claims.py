@@ -15,6 +15,9 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import authors, bare, on_policy, sources
 from ptc.compiler.losses import explores
 
+READING = ("pass_rate", "win_rate", "bits_per_character", "reward")
+"""Evals of a text that the model writes or reads: a model with another head writes none."""
+
 
 def claims(view: View, *roles: str) -> Iterator[tuple[core.Stage, core.Claim]]:
     for stage in view.program.stages:
@@ -177,3 +180,21 @@ def _samples_without_record(
 
 
 # What can be measured at all ------------------------------------------------------------------------------------------
+
+
+def check_unreadable_claim(view: View, findings: Findings) -> None:
+    """R317: a claim on an eval that reads a text, of a model that writes none."""
+    for stage, claim in claims(view, "expands", "reshapes", "consolidates"):
+        head = stage.learner.type.head
+        if head != "language" and claim.eval.kind in READING:
+            findings.add(
+                "R317",
+                f"`{claim.eval.name}` reads texts, and `{stage.learner.name}` writes numbers",
+                [
+                    at(claim.span, f"measured with `{claim.eval.name}`"),
+                    at(stage.learner.span, f"a model with a {head} head: one number, no text"),
+                    at(claim.eval.span, "judges what a model writes"),
+                ],
+                ["nothing this stage could do would move the eval"],
+                [f"leave the claim out:  stage {stage.name} {{"],
+            )

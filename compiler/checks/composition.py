@@ -6,9 +6,10 @@ Each is computed from lineage, provenance and prompts; none looks at the name of
 from __future__ import annotations
 
 from ptc.compiler import core
-from ptc.compiler.checks.view import View, claimed, measured, name_of, prompts_name, teachers
+from ptc.compiler.checks.view import View, claimed, gated, name_of, prompts_name, step_of, teachers
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import authors, bare, on_policy, rewarded, sources, supervised
+from ptc.lang.source import Span
 
 EPOCHS_BEFORE_RL = 2
 """Passes over the demonstrations after which further ones no longer help the reinforcement learning behind them
@@ -65,25 +66,31 @@ def check_over_expanded_init(view: View, findings: Findings) -> None:
 
 def check_cold_start_prompt_reuse(view: View, findings: Findings) -> None:
     """C603: rewards on the prompts whose answers were imitated before."""
+    line = _imitated(view)
     for stage in view.program.stages:
-        for term in (term for term in stage.terms if rewarded(term)):
-            for earlier in view.lineage.before(stage):
-                found = _shown_before(view, term, earlier)
-                if found is not None:
-                    _prompts_again(stage, term.source, earlier, found, findings)
-                    break
+        before = {shown: earlier for one in view.lineage.nearest(stage.learner.init) for shown, earlier in line[one]}
+        for rollouts in (source for term in stage.terms if rewarded(term) for source in sources(term)):
+            again = next((shown for shown in before if view.domains.shared(rollouts, shown)), None)
+            if again is not None:
+                _prompts_again(stage, rollouts, before[again], again, findings)
 
 
-def _shown_before(view: View, term: core.Term, earlier: core.Stage) -> core.Source | None:
-    """The source of answers from outside the pipeline, if it shares prompts with the rollouts of a term."""
-    for shown in earlier.terms:
-        if not supervised(shown):
-            continue
-        for source in sources(shown):
+Shown = tuple[tuple[core.Source, core.Stage], ...]
+
+
+def _imitated(view: View) -> dict[core.Stage, Shown]:
+    """For every stage the answers from outside that its line has imitated: one source for each set of prompts."""
+    line: dict[core.Stage, Shown] = {}
+    for stage in view.program.stages:
+        lines = [line[one] for one in view.lineage.nearest(stage.learner.init)]
+        shown = lines[0] if len(lines) == 1 else tuple(dict.fromkeys(pair for pairs in lines for pair in pairs))
+        known = {view.domains.of(source) for source, _ in shown}
+        for source in (source for term in stage.terms if supervised(term) for source in sources(term)):
             foreign = any(_from_outside(view, author) for author in authors(source.type.provenance))
-            if foreign and any(view.domains.shared(rows, source) for rows in sources(term)):
-                return source
-    return None
+            if foreign and view.domains.of(source) not in known:
+                shown = (*shown, (source, stage))
+        line[stage] = shown
+    return line
 
 
 def _from_outside(view: View, author: core.Provenance) -> bool:
@@ -196,7 +203,7 @@ def check_claim_unprotected(view: View, findings: Findings) -> None:
         for skill in claimed(stage):
             if skill in view.guarded:
                 continue
-            blind = next((one for one in later if skill not in measured(one)), None)
+            blind = next((one for one in later if skill not in view.measured(one)), None)
             if blind is not None:
                 claim = next(claim for claim in stage.claims if claim.eval is skill)
                 findings.add(
@@ -211,7 +218,7 @@ def check_no_exit_criterion(view: View, findings: Findings) -> None:
     """C613: a stage that hands over after its budget, whatever it has become."""
     for stage in view.program.stages:
         following = next(iter(view.lineage.successors(stage)), None)
-        if following is None or measured(stage) or stage.gates or view.program.reports or view.program.protects:
+        if following is None or view.measured(stage) or stage.gates or view.program.reports or view.program.protects:
             continue
         if any(gate.when == "require" for gate in following.gates):
             continue
@@ -231,3 +238,62 @@ def _exit(view: View) -> str:
     rate = next((one.name for one in view.program.evals if one.kind != "bits_per_character"), None)
     text = next((one.name for one in view.program.evals if one.kind == "bits_per_character"), None)
     return f"ensure {text} <= 1" if text and not rate else f"ensure {rate or 'skill'} >= 20%"
+
+
+def check_verifier_starves_successor(view: View, findings: Findings) -> None:
+    """C609: one reward after another on the same weights, without a look at whether the second finds a signal
+    (2608.00220: pass@1 +6.5, best@32 -9.8 on IFEval)."""
+    for stage in view.program.stages:
+        before = view.lineage.stage_of(stage.learner.init)
+        second, first = _scored(stage), _scored(before) if before is not None else None
+        if before is None or second is None or first is None or any(gate.when == "require" for gate in stage.gates):
+            continue
+        names = [{scorer.name for scorer in rows.type.scorers} for rows in (second, first)]
+        if names[0] and names[1] and not names[0] & names[1]:
+            findings.add(
+                "C609",
+                f"`{stage.name}` rewards something else than `{before.name}` before it",
+                [
+                    at(_score_place(second), f"rewarded by {_listed(second)}"),
+                    at(_score_place(first), f"before that by {_listed(first)}"),
+                ],
+                ["the first reward narrows what the policy tries: the second may find groups without a difference"],
+                [f"require informative_rate({second.name or 'rollouts'}) >= 10%"],
+            )
+
+
+def _scored(stage: core.Stage) -> core.Source | None:
+    """The scored rollouts of a stage that learns from rewards."""
+    return next((term.source for term in stage.terms if rewarded(term)), None)
+
+
+def _score_place(rows: core.Source) -> Span:
+    score = step_of(rows, "score")
+    return score.span if score is not None else rows.span
+
+
+def _listed(rows: core.Source) -> str:
+    return " and ".join(f"`{name}`" for name in dict.fromkeys(scorer.name for scorer in rows.type.scorers))
+
+
+def check_safety_unwatched(view: View, findings: Findings) -> None:
+    """C614: a model that was aligned for safety is trained on, and nothing watches over its refusals (2410.08847)."""
+    watched = {protect.eval for protect in view.program.protects} | {
+        one for stage in view.program.stages for one in gated(stage)
+    }
+    if any(one.tag == "safety" for one in watched):
+        return
+    seen: set[int] = set()
+    tagged = next((one.name for one in view.program.evals if one.tag == "safety"), None)
+    for stage in view.program.stages:
+        for root in view.lineage.roots(stage.learner.init):
+            if root.type.aligned and id(root) not in seen and stage.learner.type.head == "language":
+                seen.add(id(root))
+                declare = ['eval refusals = pass_rate(…, tag = "safety")'] if tagged is None else []
+                findings.add(
+                    "C614",
+                    f"{name_of(root)} was aligned, and nothing watches over its refusals",
+                    [at(stage.learner.span, "trained on from here"), at(root.span, "declared aligned")],
+                    ["further training on harmless data can take refusals away (74.4% to 33.4% in 2410.08847)"],
+                    [*declare, f"protect {tagged or 'refusals'} within 2 points"],
+                )

@@ -132,3 +132,47 @@ def _compare_seeds(one: core.Eval, held: core.Source, other: core.Source, findin
 
 def _without_seed(source: core.Source) -> str:
     return canonical({key: value for key, value in source.settings.items() if key not in ("seed", "size")})
+
+
+# What chooses -------------------------------------------------------------------------------------------------------
+
+
+def check_selection_on_report(view: View, findings: Findings) -> None:
+    """V702: what is reported also chooses: the best checkpoint (an error), or whether to go on (a warning)."""
+    for reported in dict.fromkeys(view.program.reports):
+        for model, source in _chosen_checkpoints(view):
+            if view.domains.shared(reported.source, source):
+                findings.add(
+                    "V702",
+                    f"`{reported.name}` is reported, and its rows choose the checkpoint",
+                    [at(reported.span, "reported"), at(model.span, "the best of its checkpoints on the same rows")],
+                    ["the best of many noisy measurements is better than the truth: report on other rows"],
+                    _three_shares(reported),
+                )
+        for stage in view.published:
+            for gate in stage.gates:
+                if isinstance(gate.subject, core.Eval) and view.domains.shared(reported.source, gate.subject.source):
+                    findings.add(
+                        "V702",
+                        f"`{reported.name}` is reported, and its rows decide whether `{stage.name}` goes on",
+                        [at(reported.span, "reported"), at(gate.span, "decides")],
+                        ["only results that passed are published: what is reported is a little too good"],
+                        _three_shares(reported),
+                        severity="warning",
+                    )
+
+
+def _chosen_checkpoints(view: View) -> Iterator[tuple[core.Model, core.Source]]:
+    """Models that are the best of a stage's checkpoints, with the prompts on which they are."""
+    named = [role.init for stage in view.program.stages for role in stage.roles]
+    named += [*view.program.models, *(export.model for export in view.program.exports)]
+    for model in dict.fromkeys(one for start in named for one in view.lineage.ancestors(start)):
+        prompts = model.inputs.get("prompts")
+        if model.kind == "checkpoint" and isinstance(prompts, core.Source):
+            yield model, prompts
+
+
+def _three_shares(reported: core.Eval) -> list[str]:
+    """Code that gives choosing and reporting rows of their own."""
+    name = next((step.name for step in reversed(list(reported.source.upstream())) if step.name), "tasks")
+    return [f"source for_gates = {name} |> slice(80%, 90%)", f"source for_report = {name} |> slice(90%, 100%)"]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from ptc.compiler.checks.view import View
+from ptc.compiler import core
+from ptc.compiler.checks.view import View, name_of, step_of
 from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import authors, sources, supervised
 
 STORE = ".ptc/"
 """The default folder of a store: what lies there belongs to runs."""
+SMALL_STUDENT = 3_000_000_000
+"""Parameters up to which a student learns less from long traces than from a mixture (2502.12143, secondary)."""
+LONG_TRACE = 8_192
+"""Tokens from which a response counts as a long chain of thought (engineering default)."""
 
 
 def check_pasted_path(view: View, findings: Findings) -> None:
@@ -42,3 +48,38 @@ def check_pasted_path(view: View, findings: Findings) -> None:
 
 def _folder(path: str) -> str:
     return path.removeprefix("./").rstrip("/")
+
+
+def check_capacity_gap(view: View, findings: Findings) -> None:
+    """C615: a small student that learns from nothing but long traces."""
+    for stage in view.program.stages:
+        size = stage.learner.type.size
+        if size is None or size > SMALL_STUDENT or not all(supervised(term) for term in stage.terms):
+            continue
+        rows = [source for term in stage.terms for source in sources(term)]
+        if all(_long_traces_of_a_larger(source, size) for source in rows):
+            sample = step_of(rows[0], "sample")
+            assert sample is not None
+            findings.add(
+                "C615",
+                f"a student of {_amount(size)} parameters learns from long traces alone",
+                [
+                    at(stage.learner.span, f"starts from {name_of(stage.learner.init)}"),
+                    at(sample.places.get("max_tokens", sample.span), "traces of a larger model"),
+                ],
+                ["small models learn more from long and short answers mixed, unless there are very many"],
+                ["mix([long, short], weights = [0.2, 0.8])"],
+            )
+
+
+def _long_traces_of_a_larger(source: core.Source, size: int) -> bool:
+    kind = source.type
+    if kind.sampling is None or kind.sampling.max_tokens < LONG_TRACE or kind.provenance is None:
+        return False
+    writers = [author.model for author in authors(kind.provenance) if isinstance(author, core.Fixed)]
+    return bool(writers) and all((model.type.size or 0) > size for model in writers)
+
+
+def _amount(size: int) -> str:
+    """``1.5 B``, ``135 M``."""
+    return f"{size / 1e9:.1f} B" if size >= 1e9 else f"{size / 1e6:.1f} M"

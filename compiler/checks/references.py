@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ptc.compiler import core
-from ptc.compiler.checks.view import View, anchors, name_of, same_weights, teachers
+from ptc.compiler.checks.view import View, anchors, name_of, read, same_weights, teachers
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.losses import contexts
+from ptc.compiler.lineage import bare
+from ptc.compiler.losses import contexts, forms_ratio, has_kl
+from ptc.lang.source import Span
 
 
 def check_reference_lineage(view: View, findings: Findings) -> None:
@@ -60,3 +62,73 @@ def _privileged(stage: core.Stage, teacher: core.Role) -> bool:
     """Whether the teacher reads something that the student does not."""
     terms = [term for term in stage.terms if any(teacher in part.models for part in term.loss.walk())]
     return all(contexts(term.loss, teacher) != contexts(term.loss, stage.learner) for term in terms)
+
+
+def check_adapter_reference(view: View, findings: Findings) -> None:
+    """R313: a reference taken as "the learner with its adapter off", where another adapter lies beneath."""
+    for stage in view.program.stages:
+        learner = stage.learner
+        if learner.type.adapter is None:
+            continue
+        for role in anchors(stage):
+            if (
+                role.tracking is None
+                and role.type.adapter is not None
+                and view.lineage.is_ancestor(role.init, learner.init)
+            ):
+                name = role.init.name or "…"
+                findings.add(
+                    "R313",
+                    f"`{role.name}` is {name_of(role.init)} with an adapter that is still apart",
+                    [
+                        at(role.span, "without the learner's adapter this would be the model beneath both"),
+                        at(learner.span, "trained through an adapter on the same weights"),
+                    ],
+                    ["a reference is read by taking the adapter off: an earlier one, left unmerged, goes with it"],
+                    [f"model merged = merge_adapter({name})", f"freeze {role.name} = merged"],
+                )
+
+
+def check_reference_cache_stale(view: View, findings: Findings) -> None:
+    """R314: log-probabilities of a reference that are computed once, while the reference moves."""
+    for stage in view.program.stages:
+        if not stage.settings.get("precompute"):
+            continue
+        for role in read(stage):
+            if role.verb == "track":
+                findings.add(
+                    "R314",
+                    f"`{role.name}` moves, and what it says is computed once",
+                    [
+                        at(stage.places.get("precompute", stage.span), "before the first step"),
+                        at(role.span, "follows the learner"),
+                    ],
+                    ["from the first move on, the loss would compare with a model that is no longer there"],
+                    ["precompute = false"],
+                )
+
+
+def check_dropout_in_ratio(view: View, findings: Findings) -> None:
+    """R318: dropout makes two log-probabilities of the same weights differ, and a ratio takes that for learning."""
+    for stage in view.program.stages:
+        share, where = _dropout(stage)
+        compared = next((term for term in stage.terms if forms_ratio(term) or has_kl(term)), None)
+        if share and compared is not None:
+            findings.add(
+                "R318",
+                f"dropout of {share:g} in a loss that compares log-probabilities",
+                [at(where, "drawn anew in every forward pass"), at(compared.span, "forms a ratio or a margin")],
+                ["the same weights give another probability each time: the first ratio is not 1, the margin not 0"],
+                ["dropout = 0"],
+            )
+
+
+def _dropout(stage: core.Stage) -> tuple[float, Span]:
+    """The share of units that are dropped while the stage trains, and where that is said."""
+    learner = stage.learner
+    adapter = dict(learner.type.adapter or ()).get("dropout") or 0
+    if adapter:
+        return float(adapter), learner.init.places.get("dropout", learner.span)
+    stated = stage.settings.get("dropout")
+    share = stated if stated is not None else bare(learner.init).type.dropout
+    return float(share or 0), stage.places.get("dropout", learner.span)

@@ -52,6 +52,17 @@ class View:
         """The evals that are protected or reported."""
         return frozenset((*self.program.reports, *(protect.eval for protect in self.program.protects)))
 
+    @cached_property
+    def _measured(self) -> dict[core.Stage, frozenset[core.Eval]]:
+        return {
+            stage: frozenset((*claimed(stage), *gated(stage), *(watch.eval for watch in stage.watches)))
+            for stage in self.program.stages
+        }
+
+    def measured(self, stage: core.Stage) -> frozenset[core.Eval]:
+        """Every eval that a stage itself has an eye on."""
+        return self._measured[stage]
+
 
 def claimed(stage: core.Stage) -> tuple[core.Eval, ...]:
     """The evals that a stage claims something about, each once."""
@@ -63,11 +74,6 @@ def gated(stage: core.Stage, *when: str) -> Iterator[core.Eval]:
     for gate in stage.gates:
         if isinstance(gate.subject, core.Eval) and gate.when in (when or ("require", "ensure")):
             yield gate.subject
-
-
-def measured(stage: core.Stage) -> frozenset[core.Eval]:
-    """Every eval that a stage itself has an eye on."""
-    return frozenset((*claimed(stage), *gated(stage), *(watch.eval for watch in stage.watches)))
 
 
 # Roles ----------------------------------------------------------------------------------------------------------------

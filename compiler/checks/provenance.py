@@ -1,0 +1,112 @@
+"""Checks of what a loss assumes about the rows it is given: how old they are, and whose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ptc.compiler import core
+from ptc.compiler.checks.view import View, step_of
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import authors, preferring, sources
+from ptc.compiler.losses import correction, forms_ratio, unweighted_estimators
+from ptc.lang.source import Span
+
+
+def live(stage: core.Stage) -> Iterator[tuple[core.Term, str, core.Source, core.Live]]:
+    """Every live source of a stage's terms, with the parameter that it fills."""
+    for term in stage.terms:
+        for parameter, source in term.sources.items():
+            for author in authors(source.type.provenance):
+                if isinstance(author, core.Live):
+                    yield term, parameter, source, author
+
+
+def check_staleness_uncorrected(view: View, findings: Findings) -> None:
+    """P206: the last update on a rollout batch learns from rows older than the signature bears, and no ratio of the
+    learner to the sampler corrects for it."""
+    for stage in view.program.stages:
+        updates = stage.updates_per_rollout
+        for term, parameter, source, author in live(stage):
+            bound = term.on_policy.get(parameter)
+            last = author.lag + updates - 1
+            if bound is None or last <= bound or forms_ratio(term) or correction(term):
+                continue
+            place, why = _ageing(stage, source, updates)
+            findings.add(
+                "P206",
+                f"the last of {updates} updates on one batch learns from rows {last} steps old, uncorrected",
+                [
+                    at(place, why),
+                    at(term.places.get(parameter, term.span), f"`{term.objective}` bears {bound}, and forms no ratio"),
+                ],
+                ["each update moves the policy away from the one that wrote the rows; nothing in the loss says so"],
+                ["passes = 1", "an objective with a ratio to the sampler:  exp(logp(policy, .response) - .logprobs)"],
+            )
+
+
+def _ageing(stage: core.Stage, source: core.Source, updates: int) -> tuple[Span, str]:
+    for setting in ("passes", "rollout"):
+        if setting in stage.places:
+            return stage.places[setting], f"{updates} updates on what was sampled at once"
+    sample = step_of(source, "sample")
+    place = sample.places.get("max_lag", sample.span) if sample is not None else source.span
+    return place, "sampled here"
+
+
+def check_kl_estimator_bias(view: View, findings: Findings) -> None:
+    """P211: the k3 estimate of a divergence, in a loss, on samples of older weights, without an importance weight
+    (DeepSeek-V3.2, as TRL documents it)."""
+    for stage in view.program.stages:
+        for term, _, source, author in live(stage):
+            sample = step_of(source, "sample")
+            if author.lag == 0 or sample is None or not any(True for _ in unweighted_estimators(term.loss)):
+                continue
+            findings.add(
+                "P211",
+                f"the divergence is estimated on samples up to {author.lag} steps old, without a weight",
+                [
+                    at(term.places.get("kl", term.span), "k3, in the loss"),
+                    at(sample.places.get("max_lag", sample.span), f"up to {author.lag} steps old"),
+                ],
+                ["k3 is unbiased on the policy's own samples; on others its gradient pulls another way"],
+                [*(["unbiased_kl = true"] if "unbiased_kl" in term.numbers else []), "max_lag = 0 steps"],
+            )
+
+
+def check_preference_off_support(view: View, findings: Findings) -> None:
+    """P210: pairs of which both sides are known to be others'. Offline contrastive losses need the pairs to cover what
+    the policy does (2406.01462); of an author that nobody states nothing is known, and nothing is said."""
+    for stage in view.program.stages:
+        if stage.learner.type.head != "language":
+            continue
+        for term in (term for term in stage.terms if preferring(term)):
+            for source in sources(term):
+                writers = tuple(authors(source.type.provenance))
+                if writers and all(_foreign(view, writer, stage.learner) for writer in writers):
+                    _others_pairs(stage, term, source, findings)
+
+
+def _foreign(view: View, writer: core.Provenance, learner: core.Role) -> bool:
+    """Whether a writer is known, and none of the learner's line."""
+    match writer:
+        case core.External(by=author):
+            line = view.lineage.ancestors(learner.init)
+            return author is not None and all(model.settings.get("name") != author for model in line)
+        case core.Fixed(model=model):
+            return not view.lineage.is_ancestor(model, learner.init)
+        case _:
+            return False
+
+
+def _others_pairs(stage: core.Stage, term: core.Term, source: core.Source, findings: Findings) -> None:
+    learner = stage.learner.name
+    findings.add(
+        "P210",
+        f"both sides of these pairs were written by others than `{learner}`",
+        [
+            at(source.span, "the pairs come from here"),
+            at(stage.learner.span, f"`{learner}` may give neither side any probability"),
+        ],
+        ["a preference between two answers that the policy would not give moves probability to unseen places"],
+        [f"|> sample({stage.learner.init.name or 'tuned'}, n = 8) |> score(rm) |> best_and_worst()"],
+    )
