@@ -34,6 +34,7 @@ _NUMBER = re.compile(
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "{": "{", "}": "}"}
 _DECLARED = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _DECLARED_TYPE = re.compile(r"[A-Z][A-Za-z0-9_]{0,63}\Z")
+_CONSTANTS = {"True": "true", "False": "false", "None": "none"}
 _REST = re.compile(r"[ \t]*#[^\n]*(?:[ \t\r\n]|#[^\n]*)*(?P<next>.?)")
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
@@ -373,7 +374,11 @@ class Builder:
         return self._expr(children[1])
 
     def _name(self, children: list[Child], span: Span) -> ast.Expr:
-        return ast.Name(span, str(children[0]))
+        word = str(children[0])
+        if word in _CONSTANTS:
+            self._say(mistakes.other_spelling(word, span, f"`{word}` is written small", f"write  {_CONSTANTS[word]}"))
+            return ast.Missing(span)
+        return ast.Name(span, word)
 
     def _chooser(self, children: list[Child], span: Span) -> ast.Expr:
         """``where(condition, yes, no)``: the word of the language as a function of a loss."""

@@ -16,10 +16,12 @@ TOP_LEVEL = (
 IN_STAGE = ("source", "model", "eval", "let", *ROLES, "minimize", *GATES, "watch", "allow")
 IN_OBJECTIVE = ("let", "where")
 IN_RECIPE = ("source", "model", "eval", "let", "stage", "allow", "report", "return")
+OPENERS = frozenset((*TOP_LEVEL, *IN_STAGE, *IN_OBJECTIVE, *IN_RECIPE)) - {"where"}
+"""The words that open a statement somewhere, and go on with none: `where(c, a, b)` is a value too."""
 
 KEYWORDS: frozenset[str] = frozenset(
     (
-        *TOP_LEVEL, *IN_STAGE, *IN_OBJECTIVE, *IN_RECIPE, *CLAIMS,
+        *OPENERS, *IN_OBJECTIVE, *CLAIMS,
         "import", "every", "within", "to", "by", "if", "then", "else", "and", "or", "not",
     )
 )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ptc.lang.keywords import TOP_LEVEL
+from ptc.lang.keywords import OPENERS, TOP_LEVEL
 from ptc.lang.source import Span
 
 _PIECES = re.compile(
@@ -45,7 +45,8 @@ class LineStart:
     word: str
     depth: int
     fresh: bool
-    """The text before it does not end in an operator, comma or opening bracket."""
+    """Outside brackets, a statement may begin here: the text before it does not end in an operator or a comma, or the
+    word is one that opens statements and goes on with none."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def scan(text: str, start: int = 0, end: int | None = None) -> Layout:
             column = offset - (text.rfind("\n", 0, offset) + 1) + 1
             between = text[max(code_end, offset - 200) : offset]
             goes_on = _GOES_ON.search(re.sub(r"#[^\n]*", "", between)) is not None
-            lines.append(LineStart(offset, column, piece.group("word"), len(stack), not goes_on))
+            word = piece.group("word")
+            lines.append(LineStart(offset, column, word, len(stack), not goes_on or word in OPENERS))
         code_end = piece.end()
     if unclosed is None and stack:
         unclosed = stack[-1]

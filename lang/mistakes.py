@@ -126,9 +126,29 @@ _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*\Z")
 
 
 def misplaced_statement(word: str, place: Span, where: str, belongs: str) -> Diagnostic:
+    instead = _INSTEAD.get((word, where))
     return _error(
         "S108", "misplaced-statement", f"`{word}` does not stand {where}",
         Label(place, f"`{word}` belongs {belongs}"),
+        helps=() if instead is None else (instead,),
+    )  # fmt: skip
+
+
+_INSTEAD = {
+    ("return", "inside an objective"): "an objective gives its loss:  loss = …",
+    ("param", "inside a recipe"): "a recipe has its parameters in its head:  recipe round(beta: Real = 0.1) { … }",
+    ("stage", "inside a stage"): "stages follow each other: close the first one with  }",
+    ("model", "inside an objective"): "an objective is given its models:  objective o(reference: Anchor) { … }",
+    ("source", "inside an objective"): "an objective is given its rows:  objective o(rows: Trajectories{…}) { … }",
+}
+
+
+def unresolved_conflict(begins: Span, ends: Span) -> Diagnostic:
+    return _error(
+        "S125", "unresolved-conflict", "two versions of this file were merged, and stand in it both",
+        Label(begins, "the first version begins here"),
+        Label(ends, "the second one ends here"),
+        helps=("keep one of them, and remove the lines of  <<<<<<<,  =======  and  >>>>>>>",),
     )  # fmt: skip
 
 
@@ -246,16 +266,20 @@ def return_is_not_last(place: Span, following: Span) -> Diagnostic:
     )  # fmt: skip
 
 
+def no_such_extern(word: str, place: Span) -> Diagnostic:
+    near = closest(word, EXTERNS)
+    return _error(
+        "S122", "extern-of-no-kind", f"there is no `extern {word}`",
+        Label(place, f"an `extern` is one of {_listed(EXTERNS)}"),
+        helps=(f"did you mean `extern {near}`?",) if near else (),
+    )  # fmt: skip
+
+
 def wrong_extern(extern: Extern) -> Diagnostic | None:
     """What makes no sense about the head of an `extern`, the first of it."""
     kind, result = extern.kind, extern.result
     if kind.id not in EXTERNS:
-        near = closest(kind.id, EXTERNS)
-        return _error(
-            "S122", "extern-of-no-kind", f"there is no `extern {kind.id}`",
-            Label(kind.span, f"an `extern` is one of {_listed(EXTERNS)}"),
-            helps=(f"did you mean `extern {near}`?",) if near else (),
-        )  # fmt: skip
+        return no_such_extern(kind.id, kind.span)
     if kind.id == "objective" and result is not None:
         return _error(
             "S123", "extern-result", "an `extern objective` gives the loss, and says no type of it",

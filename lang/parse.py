@@ -23,7 +23,8 @@ from ptc.lang.keywords import KEYWORDS
 from ptc.lang.layout import Layout, LineStart, is_top_level, scan
 from ptc.lang.placement import place
 from ptc.lang.source import Source, Span
-from ptc.lang.syntax_errors import Stop, explain
+from ptc.lang.stop import Stop
+from ptc.lang.syntax_errors import explain
 
 DEEPEST_BRACKETS = 64
 MOST_NODES = 10_000
@@ -58,6 +59,10 @@ class _Parsing:
         if too_large is not None:
             return ast.Program(whole, self.source, (ast.Unreadable(whole),)), (too_large,)
         tree = self._read(_Piece(0, len(self.text)))
+        conflict = _CONFLICT.search(self.text) if isinstance(tree, Stop) else None
+        if conflict is not None:
+            found = mistakes.unresolved_conflict(self._span(*conflict.span(1)), self._span(*conflict.span(2)))
+            return ast.Program(whole, self.source, (ast.Unreadable(whole),)), (found,)
         if isinstance(tree, Stop):
             statements = [s for piece in self._pieces() for s in self._statement(piece)]
         else:
@@ -208,6 +213,7 @@ def _opens_statement(text: str, line: LineStart) -> bool:
     return line.word not in KEYWORDS and _TWO_WORDS.match(text, line.offset) is not None
 
 
+_CONFLICT = re.compile(r"^(<{7}(?: .*)?)$(?:.*\n)*?={7}\n(?:.*\n)*?^(>{7}(?: .*)?)$", re.MULTILINE)
 _FIRST_WORD = re.compile(r"(?:\s|#[^\n]*)*(?P<word>[^\W\d]\w*)")
 _TWO_WORDS = re.compile(r"\w+[ \t]+[^\W\d]\w*[ \t]*[={]")
 

@@ -1,8 +1,8 @@
 """Every situation in which the parser can stop, with a row of terminals that leads there.
 
-The parser's table is walked without any text: a situation is a stack of states, of which the two on top and the set of
-terminals that can be accepted tell it apart. A token that cannot be accepted may still close what was read before it
-stops the parser, so the stacks it leaves behind are situations too.
+The parser's table is walked without any text: a situation is a stack of states, of which the four on top and the set of
+terminals that can be accepted tell it apart (with five, the walk finds no further set). A token that cannot be accepted
+may still close what was read before it stops the parser, so the stacks it leaves behind are situations too.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def situations(parser: Lark) -> Iterator[tuple[frozenset[str], tuple[str, ...]]]
         if accepted not in yielded:
             yielded.add(accepted)
             yield accepted, path
-        if not goes_on or (stack[-2:], accepted) in seen:
+        if not goes_on or (stack[-4:], accepted) in seen:
             continue
-        seen.add((stack[-2:], accepted))
+        seen.add((stack[-4:], accepted))
         for terminal in table.terminals:
             shifted, left = table.fed(stack, terminal)
             if shifted and terminal != "$END":

@@ -11,11 +11,11 @@ import pytest
 from reading_states import situations
 
 from ptc.lang import ast, grammar
+from ptc.lang.expectations import EXPECTATIONS, expectation, wanted
 from ptc.lang.keywords import KEYWORDS
 from ptc.lang.parse import parse
 from ptc.lang.same import same, walk
 from ptc.lang.source import Source
-from ptc.lang.syntax_errors import EXPECTATIONS, expectation, wanted
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = sorted([*ROOT.glob("examples/*.pt"), *ROOT.glob("stdlib/objectives/*.pt")])
@@ -48,9 +48,11 @@ def test_the_words_of_the_grammar_are_the_words_of_the_language() -> None:
 @pytest.mark.slow
 def test_there_are_words_for_every_place_where_reading_can_stop() -> None:
     found = {wanted(accepted): path for accepted, path in situations(grammar.build())}
-    assert len(found) > 40
+    assert len(found) > 60
     for want, path in found.items():
         assert want in EXPECTATIONS or want | {"OPERATOR"} in EXPECTATIONS, f"after {' '.join(path)}: {sorted(want)}"
+    arising = {want if want in EXPECTATIONS else want | {"OPERATOR"} for want in found}
+    assert set(EXPECTATIONS) == arising, "words for what never arises"
 
 
 def test_sets_that_the_walk_does_not_meet_are_put_together() -> None:
