@@ -70,6 +70,8 @@ CHECKS: tuple[Check, ...] = (
     Check("P204", "eval-in-training", "error"),
     Check("P205", "split-by-seed", "warning"),
     Check("P206", "staleness-uncorrected", "warning"),
+    Check("P208", "hint-leak", "error"),
+    Check("P209", "replay-without-age", "warning"),
     Check("P210", "preference-off-support", "warning"),
     Check("P211", "kl-estimator-bias", "warning"),
     # Roles of models, claims of stages
@@ -112,7 +114,12 @@ CHECKS: tuple[Check, ...] = (
     Check("D402", "not-fetched", "note"),
     Check("D403", "unreadable-data", "error"),
     # Verifiers and evals
+    Check("V701", "scaffold-at-eval", "error"),
     Check("V702", "selection-on-report", "error"),
+    Check("V703", "reward-is-metric", "warning"),
+    Check("V704", "learned-reward-no-kl", "warning"),
+    Check("V705", "verifier-version-drift", "error"),
+    Check("V706", "reward-sum-domination", "warning"),
     Check("V707", "known-contaminated-pair", "warning"),
     # Plan and resources
     Check("L501", "no-budget", "error"),

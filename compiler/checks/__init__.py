@@ -31,6 +31,7 @@ from ptc.compiler.checks.composition import (
 )
 from ptc.compiler.checks.evals import (
     check_eval_in_training,
+    check_scaffold_at_eval,
     check_selection_on_report,
     check_split_by_seed,
     note_watched_eval_in_training,
@@ -40,8 +41,10 @@ from ptc.compiler.checks.merging import check_merge_strangers, check_specialists
 from ptc.compiler.checks.outside import check_capacity_gap, check_pasted_path
 from ptc.compiler.checks.plan import check_lr_out_of_band
 from ptc.compiler.checks.provenance import (
+    check_hint_leak,
     check_kl_estimator_bias,
     check_preference_off_support,
+    check_replay_without_age,
     check_staleness_uncorrected,
 )
 from ptc.compiler.checks.references import (
@@ -51,7 +54,14 @@ from ptc.compiler.checks.references import (
     check_reference_lineage,
     check_zero_signal_teacher,
 )
-from ptc.compiler.checks.verifiers import check_known_contaminated_pair
+from ptc.compiler.checks.verifiers import (
+    check_known_contaminated_pair,
+    check_learned_reward_no_kl,
+    check_reward_is_metric,
+    check_reward_sum_domination,
+    check_verifier_version_drift,
+    note_reward_is_metric,
+)
 from ptc.compiler.checks.view import View
 from ptc.compiler.checks.whole import check_context_too_short, check_nothing_to_run, check_same_meaning
 from ptc.compiler.findings import Findings
@@ -68,6 +78,8 @@ CHECKS: tuple[Check, ...] = (
     # What a loss assumes of its rows
     check_staleness_uncorrected,
     check_kl_estimator_bias,
+    check_hint_leak,
+    check_replay_without_age,
     check_preference_off_support,
     # What a stage claims
     check_role_claim_unsupported,
@@ -78,7 +90,12 @@ CHECKS: tuple[Check, ...] = (
     # What is measured
     check_eval_in_training,
     check_split_by_seed,
+    check_scaffold_at_eval,
     check_selection_on_report,
+    check_reward_is_metric,
+    check_learned_reward_no_kl,
+    check_verifier_version_drift,
+    check_reward_sum_domination,
     check_known_contaminated_pair,
     # Stages in a row
     check_over_expanded_init,
@@ -106,6 +123,7 @@ ADVICE: tuple[Check, ...] = (
     check_capacity_gap,
     check_lr_out_of_band,
     note_watched_eval_in_training,
+    note_reward_is_metric,
 )
 
 

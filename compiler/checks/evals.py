@@ -11,6 +11,7 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import canonical
 from ptc.compiler.lineage import sources
 from ptc.lang.diagnostic import Severity
+from ptc.lang.source import Span
 
 
 def judged(view: View) -> Mapping[core.Eval, tuple[core.Stage, ...]]:
@@ -176,3 +177,42 @@ def _three_shares(reported: core.Eval) -> list[str]:
     """Code that gives choosing and reporting rows of their own."""
     name = next((step.name for step in reversed(list(reported.source.upstream())) if step.name), "tasks")
     return [f"source for_gates = {name} |> slice(80%, 90%)", f"source for_report = {name} |> slice(90%, 100%)"]
+
+
+# What helps -----------------------------------------------------------------------------------------------------------
+
+
+def check_scaffold_at_eval(view: View, findings: Findings) -> None:
+    """V701: a result that is told with help, and never without (survey, Table 2)."""
+    known = judged(view)
+    consolidated = {claim.eval for s in view.program.stages for claim in s.claims if claim.role == "consolidates"}
+    for one in known:
+        if not _helped(one) or (one not in view.guarded and one not in consolidated):
+            continue
+        if any(not _helped(other) and _twins(view, one, other) for other in known):
+            continue
+        place, how = _help(one)
+        findings.add(
+            "V701",
+            f"`{one.name}` measures with help, and nothing measures without",
+            [at(one.span, "what the model reaches with it"), at(place, how)],
+            ["what a model cannot do alone it has not learned"],
+            [*(['scaffold = "none"'] if one.scaffold else []), f"report a twin of `{one.name}` without it"],
+        )
+
+
+def _helped(one: core.Eval) -> bool:
+    return one.scaffold is not None or bool(one.source.type.guidance)
+
+
+def _help(one: core.Eval) -> tuple[Span, str]:
+    if one.scaffold is not None:
+        return one.places.get("scaffold", one.span), f"helped by {one.scaffold}"
+    guidance = one.source.type.guidance[0]
+    return guidance.span, f"a {guidance.kind} in the prompt"
+
+
+def _twins(view: View, one: core.Eval, other: core.Eval) -> bool:
+    """Whether two evals judge the same prompts alike."""
+    same = view.domains.of(one.source) == view.domains.of(other.source)
+    return same and [s.document for s in one.scorers] == [s.document for s in other.scorers]

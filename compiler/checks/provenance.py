@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, step_of
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.lineage import authors, preferring, sources
-from ptc.compiler.losses import correction, forms_ratio, unweighted_estimators
+from ptc.compiler.lineage import REWARDS, authors, preferring, sources
+from ptc.compiler.losses import contexts, correction, forms_ratio, reads_sampler, unweighted_estimators
 from ptc.lang.source import Span
 
 
@@ -19,6 +19,13 @@ def live(stage: core.Stage) -> Iterator[tuple[core.Term, str, core.Source, core.
             for author in authors(source.type.provenance):
                 if isinstance(author, core.Live):
                     yield term, parameter, source, author
+
+
+def given(stage: core.Stage) -> Iterator[tuple[core.Term, str, core.Source]]:
+    """Every source of a stage's terms, with the parameter that it fills."""
+    for term in stage.terms:
+        for parameter, source in term.sources.items():
+            yield term, parameter, source
 
 
 def check_staleness_uncorrected(view: View, findings: Findings) -> None:
@@ -110,3 +117,52 @@ def _others_pairs(stage: core.Stage, term: core.Term, source: core.Source, findi
         ["a preference between two answers that the policy would not give moves probability to unseen places"],
         [f"|> sample({stage.learner.init.name or 'tuned'}, n = 8) |> score(rm) |> best_and_worst()"],
     )
+
+
+def check_hint_leak(view: View, findings: Findings) -> None:
+    """P208: a ratio of what the policy says without the hint to what the sampler said with it."""
+    for stage in view.program.stages:
+        for term, parameter, source in given(stage):
+            dropped = next((guidance for guidance in source.type.guidance if not guidance.kept), None)
+            if dropped is None or not reads_sampler(term) or _sees_context(term, stage.learner):
+                continue
+            findings.add(
+                "P208",
+                f"the sampler saw a {dropped.kind}, and the ratio of `{term.objective}` leaves it out",
+                [
+                    at(dropped.span, "shown while sampling, dropped while training"),
+                    at(term.places.get(parameter, term.span), "compares the two as if they had read the same"),
+                ],
+                ["what the hint made likely looks unlikely to the policy, and is taken for a change of it"],
+                ['train = "keep"', "or imitate what was right:  sft(rows, policy)"],
+            )
+
+
+def _sees_context(term: core.Term, learner: core.Role) -> bool:
+    """Whether the loss gives the learner the context that the sampler saw."""
+    return contexts(term.loss, learner) != frozenset((None,))
+
+
+def check_replay_without_age(view: View, findings: Findings) -> None:
+    """P209: rewards on rows that were learned from before, with no record of how likely their writer found them."""
+    for stage in view.program.stages:
+        for term, parameter, source in given(stage):
+            if not source.type.replayed or not set(term.wanted.get(parameter, ())) & set(REWARDS):
+                continue
+            if "logprobs" in source.type.columns and reads_sampler(term):
+                continue
+            replay = step_of(source, "replay") or source
+            recorded = "`.logprobs` is not read" if "logprobs" in source.type.columns else "there is no `.logprobs`"
+            findings.add(
+                "P209",
+                f"`{term.objective}` learns again from rows whose age it cannot tell",
+                [
+                    at(replay.span, "rows that were learned from before"),
+                    at(term.places.get(parameter, term.span), recorded),
+                ],
+                ["old rows pull the policy to where it was, unless each is weighed by how likely it has become"],
+                [
+                    f"|> sample({stage.learner.init.name or '…'}, …) |> score(…) |> replay()",
+                    "exp(logp(policy, .response) - .logprobs)  as a weight in the objective",
+                ],
+            )
