@@ -106,6 +106,8 @@ class Evals:
             return None
         if not self._has(("prompt",), source, bound) or not self.flows.scorings.fit(scorers, source, sampled=True):
             return None
+        if kind == "pass_rate" and not self._can_pass(scorers):
+            return None
         document: dict[str, Json] = {**_measured(settings), **documents(scorers)}
         return core.Eval(kind, document, source, name, expr.span, scorers, against, dict(bound.spans))
 
@@ -137,6 +139,21 @@ class Evals:
         given = bound.given.get("verifier") or bound.given.get("judge")
         return self.flows.scorings.read(given, scope) if given is not None else None
 
+    def _can_pass(self, scorers: tuple[core.Scorer, ...]) -> bool:
+        """Whether an attempt can have the score 1, at which it passes."""
+        most = [each.weight * bound if bound is not None else None for each in scorers for bound in (_bound(each),)]
+        known = [value for value in most if value is not None]
+        if len(known) < len(most) or sum(known) >= 1 - 1e-9:
+            return True
+        self.findings.add(
+            "T121",
+            "no attempt could pass: these scores never reach 1",
+            [at(scorers[0].span, f"at most {sum(known):g}")],
+            ["an attempt passes with a score of 1"],
+            ["pass_rate(held_out, exact)", "or, for the mean of any score:  reward(held_out, …)"],
+        )
+        return False
+
     def _against(self, bound: Bound, scope: Scope) -> core.Model | None:
         """The other side of a `win_rate`: weights that stand still."""
         given = bound.given.get("against")
@@ -155,6 +172,11 @@ class Evals:
             return None
         found = scope.look_up(expr, (core.Eval,), "an eval")
         return found if isinstance(found, core.Eval) else None
+
+
+def _bound(scorer: core.Scorer) -> float | None:
+    """The score that counts for most; None where there is no bound."""
+    return scorer.most if scorer.weight >= 0 else scorer.least
 
 
 def _measured(settings: dict[str, Json]) -> dict[str, Json]:

@@ -16,16 +16,18 @@ from ptc.lang.source import Span
 ORIGINS = ("gym", "file", "hub_dataset")
 ROWWISE = (
     *("prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "unique", "without", "chat", "split_steps"),
-    *("from_verl", "from_open_instruct", "replay"),
+    *("from_verl", "from_open_instruct", "from_sharegpt", "replay"),
+    *("only", "best", "best_and_worst", "mix", "join", "against"),
 )
 """Steps on rows that stand still."""
 SOURCES = frozenset((*ORIGINS, *ROWWISE, "sample", "score"))
-LIVE_STEPS = frozenset(("sample", "score", "keep", "shuffle"))
+LIVE_STEPS = frozenset(("sample", "score", "keep", "only", "best", "shuffle"))
 """Steps that can be taken while a stage runs."""
 MODELS = frozenset(("new_model", "local_model", "hub_model", "train"))
 TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
 EVALS = frozenset(("pass_rate", "bits_per_character"))
 MEASURES = frozenset(("informative_rate", "value"))
+SCORERS = {"extern": "a verifier in Python", "reward_model": "a reward model", "judge": "a model that judges"}
 SETTINGS = frozenset(("max_length", "seed", "truncate", "mask"))
 """Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
@@ -83,9 +85,11 @@ def _source(source: core.Source, seen: set[int]) -> Iterator[Refusal]:
         yield source.span, f"`{source.kind}` on rows that are sampled while the stage runs", ""
     for guided in source.type.guidance:
         yield guided.span, f"`{guided.kind}`", ""
-    if source.kind == "score" and not _plain(source.type.scorers):
-        yield source.span, "this reward", "|> score(exact)"
-    for name in ("min_p", "repetition_penalty", "stop", "mask_truncated"):
+    if source.kind == "score":
+        for scorer in source.type.scorers:
+            if scorer.kind != "verifier":
+                yield scorer.span, SCORERS[scorer.kind], "|> score(exact)"
+    for name in ("min_p", "repetition_penalty", "stop"):
         if source.kind == "sample" and name in source.settings:
             yield source.places.get(name, source.span), f"`{name}`", "leave it out"
 

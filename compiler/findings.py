@@ -63,6 +63,7 @@ CHECKS: tuple[Check, ...] = (
     Check("T115", "precondition-unmet", "error"),
     Check("T116", "nothing-to-learn-from", "error"),
     Check("T120", "no-score", "error"),
+    Check("T121", "never-passes", "error"),
     # Provenance
     Check("P201", "false-on-policy", "error"),
     Check("P202", "too-stale", "error"),

@@ -19,6 +19,8 @@ from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.tables import column
 
 Values = list[Any]
+PARTNER = "$partner."
+"""Begins the names of columns that a `join` brought: lists, with one item for each of the partner's attempts."""
 
 
 def evaluate(expression: Json, rows: pa.Table) -> Values:
@@ -35,14 +37,23 @@ def evaluate(expression: Json, rows: pa.Table) -> Values:
 
 
 def _over_attempts(expression: Json, rows: pa.Table) -> Values:
-    """``max(.reward, over = group)``: one value for all attempts at a prompt, without those that have none."""
-    groups = column(rows, "group")
-    values = evaluate(expression["args"][0], rows) if expression["args"] else [True] * len(groups)
-    attempts: dict[Any, Values] = {}
+    """``max(.reward, over = group)``: one value for all attempts at a prompt, without those that have none. Of joined
+    rows the attempts are the partner's."""
+    joined = expression.get("of") == "partner"
+    attempts, groups = _of_partner(rows) if joined else (rows, column(rows, "group"))
+    values = evaluate(expression["args"][0], attempts) if expression["args"] else [True] * len(groups)
+    known: dict[Any, Values] = {}
     for group, value in zip(groups, values, strict=True):
-        attempts.setdefault(group, []).extend([] if value is None else [value])
-    reduced = {group: _REDUCTIONS[expression["op"]](own) if own else None for group, own in attempts.items()}
-    return [reduced[group] for group in groups]
+        known.setdefault(group, []).extend([] if value is None else [value])
+    reduced = {group: _REDUCTIONS[expression["op"]](own) if own else None for group, own in known.items()}
+    return [reduced[group] for group in (range(rows.num_rows) if joined else groups)]
+
+
+def _of_partner(rows: pa.Table) -> tuple[pa.Table, list[int]]:
+    """The partner's attempts one by one, and the row that each belongs to."""
+    lists = {name.removeprefix(PARTNER): column(rows, name) for name in rows.column_names if name.startswith(PARTNER)}
+    owners = [row for row, items in enumerate(next(iter(lists.values()))) for _ in items]
+    return pa.table({name: [item for items in values for item in items] for name, values in lists.items()}), owners
 
 
 def columns_of(expression: Json) -> frozenset[str]:

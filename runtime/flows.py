@@ -12,18 +12,17 @@ import pyarrow as pa
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Draw, Sample
+from ptc.runtime.choosing import best_of, counting
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.loss import Loss
-from ptc.runtime.nodes.score import rows_for
 from ptc.runtime.rendering.rows import Rendering
+from ptc.runtime.rewards import Rewards, Worth
 from ptc.runtime.rollouts import sample_rows, sampling_of
 from ptc.runtime.row_steps import shuffled
 from ptc.runtime.samples import by_prompt, sampled, tokenised
 from ptc.runtime.sampling import seed_of
 from ptc.runtime.tables import column, with_columns
-from ptc.runtime.verifier_pool import Judge
-from ptc.stdlib.verifiers import reward_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -75,7 +74,7 @@ class LiveFlow:
         self._tokenizer = tokenizer
         self._engine = engine
         self._seed = seed
-        self._judges = {index: Judge(step["verifier"]) for index, step in enumerate(steps) if step["op"] == "score"}
+        self._rewards = {index: Rewards(step) for index, step in enumerate(steps) if step["op"] == "score"}
 
     @property
     def size(self) -> int:
@@ -93,8 +92,8 @@ class LiveFlow:
 
     def close(self) -> None:
         """Ends the verifiers' processes."""
-        for judge in self._judges.values():
-            judge.close()
+        for rewards in self._rewards.values():
+            rewards.close()
 
     def _apply(
         self, index: int, settings: Mapping[str, Json], rows: pa.Table, step: int, metrics: dict[str, float]
@@ -103,13 +102,18 @@ class LiveFlow:
             case "sample":
                 sampling = sampling_of(settings)
                 rows = sample_rows(self._engine(step), self._tokenizer, rows, sampling, settings["n"], self._seed, step)
+                if settings.get("mask_truncated"):
+                    rows = counting(rows, column(rows, "finished"))
                 metrics |= completion_metrics(rows)
             case "score":
-                rows, unjudged = scored(rows, self._judges[index])
-                metrics |= reward_metrics(rows, settings["verifier"]["name"])
-                metrics["rewards/unjudged"] = float(unjudged)
+                rows, measured = scored(rows, self._rewards[index](rows))
+                metrics |= measured
             case "keep":
                 rows = rows.filter(pa.array([value is True for value in evaluate(settings["where"], rows)]))
+            case "only":
+                rows = counting(rows, evaluate(settings["where"], rows))
+            case "best":
+                rows = best_of(rows, settings["k"])
             case "shuffle":
                 rows = shuffled(rows, settings["column"], seed_of(self._seed, "shuffle", index, step))
             case other:
@@ -117,12 +121,17 @@ class LiveFlow:
         return rows
 
 
-def scored(rows: pa.Table, judge: Judge) -> tuple[pa.Table, int]:
-    """The rows with their `reward`, without those that could not be judged, and how many these are."""
-    rewards = [reward_of(verdict) for verdict in judge(rows_for(judge, rows))]
+def scored(rows: pa.Table, worth: Worth) -> tuple[pa.Table, dict[str, float]]:
+    """The rows with their `reward`, without those that could not be judged; and what is measured of the rewards."""
+    rewards = worth.rewards
     judged = [reward is not None for reward in rewards]
     table = with_columns(rows, {"reward": [0.0 if reward is None else reward for reward in rewards]})
-    return table.filter(pa.array(judged)), judged.count(False)
+    table = table.filter(pa.array(judged))
+    metrics = reward_metrics(table)
+    for part in worth.parts if metrics else ():
+        values = [reward for reward, known in zip(part.rewards, judged, strict=True) if known and reward is not None]
+        metrics |= {f"rewards/{part.name}/mean": fmean(values), f"rewards/{part.name}/std": float(np.std(values))}
+    return table, {**metrics, "rewards/unjudged": float(judged.count(False))}
 
 
 def completion_metrics(rows: pa.Table) -> dict[str, float]:
@@ -136,7 +145,7 @@ def completion_metrics(rows: pa.Table) -> dict[str, float]:
     }
 
 
-def reward_metrics(rows: pa.Table, verifier: str) -> dict[str, float]:
+def reward_metrics(rows: pa.Table) -> dict[str, float]:
     """Mean reward; its spread within groups, averaged over them; the share of groups without any."""
     rewards: list[float] = column(rows, "reward")
     if not rewards:
@@ -147,6 +156,4 @@ def reward_metrics(rows: pa.Table, verifier: str) -> dict[str, float]:
         "reward": fmean(rewards),
         "reward_std": fmean(spreads),
         "frac_reward_zero_std": fmean(spread == 0 for spread in spreads),
-        f"rewards/{verifier}/mean": fmean(rewards),
-        f"rewards/{verifier}/std": float(np.std(rewards)),
     }

@@ -20,7 +20,9 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.choosing import best, best_and_worst, only
 from ptc.runtime.expressions import evaluate
+from ptc.runtime.joining import against, concat, join, mix
 from ptc.runtime.tables import column, to_array, with_columns
 
 Settings = Mapping[str, Json]
@@ -106,16 +108,6 @@ def shuffled(table: pa.Table, name: str, seed: int) -> pa.Table:
     return with_columns(table, {name: table.column(name).take(pa.array(order)).to_pylist()})
 
 
-def concat(settings: Settings, tables: Tables) -> pa.Table:
-    """All rows of input `0`, then of `1`, …; a column that only some have is null elsewhere."""
-    parts = [tables[name] for name in sorted(tables, key=int)]
-    try:
-        table = pa.concat_tables(_renumbered(parts), promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
-        raise InputWrong(f"the sources cannot be joined: a column is of two types ({problem})") from problem
-    return table.combine_chunks()
-
-
 def unique(settings: Settings, tables: Tables) -> pa.Table:
     """Of rows with one value in a column, the first."""
     values = column(tables["rows"], settings["column"])
@@ -137,16 +129,17 @@ def chat(settings: Settings, tables: Tables) -> pa.Table:
 
 
 def split_steps(settings: Settings, tables: Tables) -> pa.Table:
-    """The rows with their response cut at a separator, as a list of `steps`."""
-    responses = column(tables["rows"], "response")
-    return with_columns(tables["rows"], {"steps": [text.split(settings["separator"]) for text in responses]})
+    """The rows with their response cut at a separator, as a list of `steps`; a blank part is none."""
+    separator = settings["separator"]
+    parts = (text.split(separator) for text in column(tables["rows"], "response"))
+    return with_columns(tables["rows"], {"steps": [[part for part in some if part.strip()] for some in parts]})
 
 
 def from_verl(settings: Settings, tables: Tables) -> pa.Table:
     """verl's layout: the gold answer stands in `reward_model`."""
     rewarded = column(tables["rows"], "reward_model")
     answers = [_spelled(each.get("ground_truth")) if isinstance(each, Mapping) else None for each in rewarded]
-    return _chosen(with_columns(tables["rows"], {"answer": answers}), ("prompt", "answer", "data_source", "ability"))
+    return _adapted(tables["rows"], {"answer": answers}, ("reward_model", "extra_info"))
 
 
 def from_open_instruct(settings: Settings, tables: Tables) -> pa.Table:
@@ -154,7 +147,21 @@ def from_open_instruct(settings: Settings, tables: Tables) -> pa.Table:
     rows = tables["rows"]
     answers = [_spelled(answer) for answer in column(rows, "ground_truth")]
     asked = column(rows.select(["messages"]), "prompt")
-    return _chosen(with_columns(rows, {"prompt": asked, "answer": answers}), ("prompt", "answer", "dataset"))
+    return _adapted(rows, {"prompt": asked, "answer": answers}, ("messages", "ground_truth"))
+
+
+SPEAKERS = {"human": "user", "gpt": "assistant", "system": "system", "tool": "tool", "observation": "tool"}
+"""ShareGPT's names of who speaks; one that is not among them is taken as it is."""
+
+
+def from_sharegpt(settings: Settings, tables: Tables) -> pa.Table:
+    """ShareGPT's layout: turns with `from` and `value`."""
+    said = column(tables["rows"], "conversations")
+    messages = [
+        [{"role": SPEAKERS.get(turn["from"], turn["from"]), "content": turn["value"]} for turn in turns]
+        for turns in said
+    ]
+    return with_columns(tables["rows"].drop_columns(["conversations"]), {"messages": messages})
 
 
 def replay(settings: Settings, tables: Tables) -> pa.Table:
@@ -176,7 +183,14 @@ STEPS: Mapping[str, Step] = {
     "split_steps": split_steps,
     "from_verl": from_verl,
     "from_open_instruct": from_open_instruct,
+    "from_sharegpt": from_sharegpt,
     "replay": replay,
+    "only": only,
+    "best": best,
+    "best_and_worst": best_and_worst,
+    "mix": mix,
+    "join": join,
+    "against": against,
 }
 """By kind of node."""
 
@@ -193,19 +207,6 @@ def identities(table: pa.Table) -> list[str]:
         ) from problem
 
 
-def _renumbered(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """`group` numbers prompts within one source: those of a later one count on."""
-    result, offset = [], 0
-    for table in tables:
-        if "group" in table.column_names:
-            groups = column(table, "group")
-            result.append(with_columns(table, {"group": [group + offset for group in groups]}))
-            offset += max(groups) + 1
-        else:
-            result.append(table)
-    return result
-
-
 def _first_of_each(values: Sequence[str]) -> list[int]:
     first: dict[str, int] = {}
     for index, value in enumerate(values):
@@ -213,9 +214,11 @@ def _first_of_each(values: Sequence[str]) -> list[int]:
     return list(first.values())
 
 
-def _chosen(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    identified = with_columns(table, {"prompt_id": [prompt_id(prompt or "") for prompt in column(table, "prompt")]})
-    return identified.select([name for name in (*names, "prompt_id", PLACE) if name in identified.column_names])
+def _adapted(table: pa.Table, written: Mapping[str, Sequence[Any]], taken: Sequence[str]) -> pa.Table:
+    """The rows with columns under this language's names, without those that they were made of, and with `prompt_id`."""
+    rows = with_columns(table, written)
+    identified = with_columns(rows, {"prompt_id": [prompt_id(prompt or "") for prompt in column(rows, "prompt")]})
+    return identified.drop_columns([name for name in taken if name in identified.column_names])
 
 
 def _spelled(answer: Json) -> str | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Sample, TokenIds
+from ptc.runtime.choosing import counts
 from ptc.runtime.loss import Loss
 from ptc.runtime.render import render_prompts
 from ptc.runtime.rendering.conversations import prompt_text
@@ -86,6 +87,7 @@ def by_prompt(rows: pa.Table) -> list[list[int]]:
 
 def _samples(rows: pa.Table, loss: Loss, rendered: Sequence[Sequence[Any]]) -> list[list[Sample]]:
     """The samples of each row; what else the loss reads of a row is the same for all of its parts."""
+    learned = counts(rows)
     numbers = {name: _numbers(rows, name) for name in sorted(loss.numbers)}
     token_numbers = {name: column(rows, name) for name in sorted(loss.token_numbers)}
     return [
@@ -93,13 +95,18 @@ def _samples(rows: pa.Table, loss: Loss, rendered: Sequence[Sequence[Any]]) -> l
             Sample(
                 {name: (one.prompt, one.learned) for name, one in part.items()},
                 {name: values[row] for name, values in numbers.items()},
-                {name: values[row] for name, values in token_numbers.items()},
-                {name: one.learned_mask for name, one in part.items() if not all(one.learned_mask)},
+                {name: values[row] if learned[row] else () for name, values in token_numbers.items()},
+                {name: mask for name, one in part.items() if not all(mask := _borne(one, learned[row]))},
             )
             for part in parts
         ]
         for row, parts in enumerate(rendered)
     ]
+
+
+def _borne(one: Rendered, learned: bool) -> Sequence[bool]:
+    """Which tokens behind the prompt bear loss: none of a row that counts and is not learned from."""
+    return one.learned_mask if learned else [False] * len(one.learned_mask)
 
 
 def _numbers(rows: pa.Table, name: str) -> list[float]:

@@ -13,7 +13,8 @@ from ptc.runtime.artifacts import Implementation
 
 STEPS = (
     *("prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "unique", "without", "chat", "split_steps"),
-    *("from_verl", "from_open_instruct", "replay"),
+    *("from_verl", "from_open_instruct", "from_sharegpt", "replay"),
+    *("only", "best", "best_and_worst", "mix", "join", "against"),
 )
 """Steps from rows to rows: those of `row_steps`."""
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context, Progress
+from ptc.runtime.choosing import counting
 from ptc.runtime.engines.open import load_tokenizer, open_engine
 from ptc.runtime.rollouts import Rollout, prompts_of, rows_of, sample, sampling_of, seeds_for
-from ptc.runtime.tables import ROWS_FILE, read_rows, read_table, write_rows, write_table
+from ptc.runtime.tables import ROWS_FILE, column, read_rows, read_table, write_rows, write_table
 
 CHUNK = 256
 """Prompts in a sealed piece."""
@@ -33,7 +34,8 @@ def sample_node(node: Node, inputs: Mapping[str, Artifact], out: Path, context: 
     if missing:
         _sample_chunks(node, inputs["model"].path, rows, missing, context)
     chunks = [read_table(context.partial.read(_chunk_name(start)) / ROWS_FILE) for start in starts]
-    write_rows(pa.concat_tables(chunks), out)
+    whole = pa.concat_tables(chunks)
+    write_rows(counting(whole, column(whole, "finished")) if node.settings.get("mask_truncated") else whole, out)
 
 
 def _sample_chunks(node: Node, model: Path, rows: pa.Table, starts: Sequence[int], context: Context) -> None:

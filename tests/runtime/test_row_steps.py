@@ -111,3 +111,10 @@ def test_texts_and_roles_of_messages_reach_the_tokenizer() -> None:
 )
 def test_functions_of_a_row_and_of_its_attempts(expression: dict[str, Any], value: list[Any]) -> None:
     assert evaluate(expression, pa.table({"t": ["1,5 = x", "2"], "n": [1, 3], "group": [0, 0]})) == value
+
+
+def test_sharegpt_turns_become_messages() -> None:
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    made = STEPS["from_sharegpt"]({}, {"rows": pa.table({"conversations": [turns], "domain": ["math"]})})
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    assert made.to_pylist() == [{"domain": "math", "messages": said}]

@@ -19,11 +19,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ptc import cli
 from ptc.compiler.graph import Json, Node, Watch
 from ptc.runtime.artifacts import Artifact, InputWrong, Interrupted, InvariantBroken
+from ptc.runtime.choosing import counting
 from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.nodes.train import train
 from ptc.runtime.profile import Profile
 from ptc.runtime.row_steps import prompt_id
-from ptc.runtime.tables import write_rows
+from ptc.runtime.tables import ROWS_FILE, read_table, write_rows
 
 PROFILE = Profile(device="cpu", devices=1, threads=1)
 
@@ -100,6 +101,7 @@ def live(loss: dict[str, Any], *steps: dict[str, Any], budget: int = 3) -> dict[
 REWARD = expressions.apply(
     "mul", expressions.column("reward", expressions.SAMPLES), expressions.reduce("sum", expressions.logp("m0"), "token")
 )
+IMITATE = expressions.apply("neg", expressions.per_sample(expressions.logp("m0")))
 EXACT = {"op": "score", "verifier": {"name": "exact", "options": {}}}
 
 
@@ -157,6 +159,67 @@ def test_a_filter_that_keeps_no_attempt_trains_on_nothing(world: World) -> None:
     world.train(live(expressions.grpo(), EXACT, {"op": "keep", "where": never}, budget=1), "out")
     before = load_file(world.folder / "model" / "model.safetensors")
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(world, "out").items())
+
+
+ALWAYS, NEVER = ({"op": name, "args": [{"op": "constant", "value": 1}] * 2} for name in ("eq", "ne"))
+
+
+def test_rows_that_only_leaves_out_teach_nothing_and_count(world: World) -> None:
+    rows = read_table(world.folder / "rows" / ROWS_FILE)
+    document = settings(IMITATE, count=40, budget=1, models=["m0"])
+    half = {"marked": rows.num_rows // 2, "all": rows.num_rows}
+    losses = {}
+    for name, count in half.items():
+        marked = counting(rows, [row < count for row in range(rows.num_rows)])
+        write_rows(marked, world.folder / "rows")
+        losses[name] = world.train(document, name).metric("loss")[0]
+    write_rows(rows.slice(0, half["marked"]), world.folder / "rows")
+    losses["taught"] = world.train({**document, "batch": {"s0": {"count": 20, "unit": "samples"}}}, "t").metric("loss")[
+        0
+    ]
+    assert losses["marked"] == pytest.approx(losses["taught"] / 2, rel=1e-4)
+    assert losses["all"] > losses["marked"]
+
+
+def test_attempts_that_only_leaves_out_teach_nothing(world: World) -> None:
+    world.train(live(expressions.grpo(), EXACT, {"op": "only", "where": NEVER}, budget=1), "out")
+    before = load_file(world.folder / "model" / "model.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(world, "out").items())
+    whole, marked = live(expressions.grpo(), EXACT), live(expressions.grpo(), EXACT, {"op": "only", "where": ALWAYS})
+    world.train(whole, "whole")
+    world.train(marked, "marked")
+    assert all(torch.equal(tensor, weights(world, "whole")[name]) for name, tensor in weights(world, "marked").items())
+
+
+def test_truncated_attempts_are_left_out_of_the_loss(world: World) -> None:
+    document = live(IMITATE, budget=1)
+    document["flows"]["s0"][0] |= {"max_tokens": 1, "mask_truncated": True}
+    stage = world.train(document, "out")
+    finished = 1 - stage.metric("completions/clipped_ratio")[0]
+    assert finished < 0.5
+    document["flows"]["s0"][0]["mask_truncated"] = False
+    assert stage.metric("loss")[0] <= finished * world.train(document, "all").metric("loss")[0] * 1.5
+
+
+def test_the_best_attempts_alone_are_learned_from(world: World) -> None:
+    """Of groups of equal rewards the best one is the first: as if one attempt had been made."""
+    one, best = live(IMITATE, budget=1), live(IMITATE, EXACT, {"op": "best", "k": 1}, budget=1)
+    one["flows"]["s0"][0]["n"] = 1
+    stages = [world.train(document, name) for document, name in ((one, "one"), (best, "best"))]
+    assert stages[1].metric("reward")[0] == 0.0
+    assert stages[0].metric("loss") == stages[1].metric("loss")
+
+
+def test_a_sum_of_verifiers_is_one_reward_and_measured_apart(world: World) -> None:
+    tags = {"name": "format_tags", "options": {"tags": ["think"]}}
+    length = {"name": "overlong", "options": {"limit": 4, "buffer": 4}}
+    summands = [(1.0, EXACT["verifier"]), (0.5, tags), (1.0, length)]
+    scorers = [{"kind": "verifier", "weight": weight, "verifier": verifier} for weight, verifier in summands]
+    stage = world.train(live(expressions.grpo(), {"op": "score", "scorers": scorers}, budget=2), "out")
+    means = [stage.metric(f"rewards/{verifier['name']}/mean") for _, verifier in summands]
+    assert all(value <= 0 for value in means[2]) and any(value < 0 for value in means[2])
+    for reward, exact, tagged, long in zip(stage.metric("reward"), *means, strict=True):
+        assert reward == pytest.approx(exact + 0.5 * tagged + long)
 
 
 def test_dpo_starts_at_ln_2(world: World) -> None:

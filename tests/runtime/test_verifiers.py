@@ -10,12 +10,26 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ptc.runtime.artifacts import InvariantBroken, ResourceMissing
+from ptc.runtime.rewards import Rewards
 from ptc.runtime.verifier_pool import Judge, Pool, judge, self_test
+from ptc.runtime.verifier_worker import decode, encode
 from ptc.stdlib import gym, signatures, verifiers
-from ptc.stdlib.verifiers import Error, Fail, Pass, Refused, Timeout, corrupted, final_answer, reward_of
+from ptc.stdlib.verifiers import (
+    Error,
+    Fail,
+    Pass,
+    Penalty,
+    Refused,
+    Timeout,
+    Verdict,
+    corrupted,
+    final_answer,
+    reward_of,
+)
 
 EXACT = {"name": "exact", "options": {}}
 MATH = {"name": "math", "options": {}}
@@ -114,6 +128,67 @@ def test_gym_scorer_refuses_a_task_without_gold() -> None:
     [row] = gym.rows("propositional_logic", 1, 1, {})
     [verdict] = judge(GYM, [{**row, "response": "P"}])
     assert verdict == Refused("the task has no gold answer")
+
+
+TAGS = {"name": "format_tags", "options": {"tags": ["think", "answer"]}}
+
+
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        ("<think>a</think><answer>b</answer>", Pass()),
+        (" <think>\na\n</think>\n\n<answer>b\nc</answer>\n", Pass()),
+        ("<think></think><answer></answer>", Pass()),
+        ("<answer>b</answer><think>a</think>", Fail()),
+        ("so <think>a</think><answer>b</answer>", Fail()),
+        ("<think>a</think> so <answer>b</answer>", Fail()),
+        ("<think>a</think><answer>b</answer> so", Fail()),
+        ("<think>a<answer>b</answer></think>", Fail()),
+        ("<think>a</think><think>a</think><answer>b</answer>", Fail()),
+        ("<think>a</think>", Fail()),
+        ("<think>a", Fail()),
+        ("a</think>", Fail(parsed=False)),
+        ("", Fail(parsed=False)),
+    ],
+)
+def test_format_tags(response: str, verdict: Verdict) -> None:
+    assert judge(TAGS, [{"response": response}]) == [verdict]
+
+
+def test_text_may_follow_a_sole_tag_and_tags_are_no_patterns() -> None:
+    sole = {"name": "format_tags", "options": {"tags": ["think"]}}
+    responses = ["<think>a</think> b", "<think>a</think>", "b <think>a</think>"]
+    assert judge(sole, [{"response": text} for text in responses]) == [Pass(), Pass(), Fail()]
+    odd = {"name": "format_tags", "options": {"tags": ["a.b"]}}
+    assert judge(odd, [{"response": "<a.b>x</a.b>"}, {"response": "<acb>x</acb>"}]) == [Pass(), Fail(parsed=False)]
+
+
+def test_overlong_is_dapos_soft_punishment() -> None:
+    soft = {"name": "overlong", "options": {"limit": 10, "buffer": 4}}
+    rows = [{"response": "x", "response_tokens": [0] * count} for count in (0, 6, 7, 8, 10, 11, 100)]
+    assert [reward_of(verdict) for verdict in judge(soft, rows)] == [0.0, 0.0, -0.25, -0.5, -1.0, -1.0, -1.0]
+
+
+def test_a_verifier_without_gold_answers_is_not_tested_on_them() -> None:
+    assert self_test(TAGS, [{"response": "x"}]).gold == ()
+
+
+@pytest.mark.parametrize(
+    "verdict", [Pass(0.5), Fail(), Fail(parsed=False), Penalty(-0.5), Refused("no"), Error("E"), Timeout()]
+)
+def test_verdicts_survive_the_way_to_their_caller(verdict: Verdict) -> None:
+    assert decode(json.loads(json.dumps(encode(verdict)))) == verdict
+
+
+def test_a_sum_has_no_value_where_a_summand_has_none() -> None:
+    summands = [
+        {"kind": "verifier", "weight": weight, "verifier": verifier} for weight, verifier in ((1, EXACT), (0.5, TAGS))
+    ]
+    rows = pa.table({"response": ["<think></think><answer></answer>", "7", "7"], "answer": ["7", "7", None]})
+    with Rewards({"scorers": summands}) as rewards:
+        worth = rewards(rows)
+    assert worth.rewards == [0.5, 1.0, None]
+    assert worth.verdicts[:2] == ["exact fail; format_tags pass", "exact pass; format_tags fail: no answer found"]
 
 
 def test_self_test_stops_a_verifier_that_finds_gold_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,97 @@
+"""Steps that bring sources together: `concat`, `mix`, `join`, `against`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ptc.compiler.graph import Json
+from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.choosing import without_attempts
+from ptc.runtime.expressions import PARTNER
+from ptc.runtime.tables import column, with_columns
+
+
+def concat(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
+    """All rows of input `0`, then of `1`, …; a column that only some have is null elsewhere."""
+    return _together([tables[name] for name in sorted(tables, key=int)])
+
+
+def mix(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Rows of all sources in the given shares: as many as there are without using one twice, in a drawn order."""
+    parts = list(zip((tables[name] for name in sorted(tables, key=int)), settings["weights"], strict=True))
+    rng = np.random.default_rng(settings["seed"])
+    total = min(table.num_rows / weight for table, weight in parts if weight > 0)
+    drawn = [table.take(np.sort(rng.permutation(table.num_rows)[: round(total * weight)])) for table, weight in parts]
+    whole = _together([part for part in drawn if part.num_rows])
+    return whole.take(rng.permutation(whole.num_rows))
+
+
+def join(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The rows whose value in a column the partner has; each with the partner's attempts, for `over = group`."""
+    table, partner, on = tables["rows"], tables["partner"], settings["on"]
+    attempts: dict[str, list[int]] = defaultdict(list)
+    for row, value in enumerate(column(partner, on)):
+        attempts[_key(value)].append(row)
+    keys = [_key(value) for value in column(table, on)]
+    kept = [row for row, key in enumerate(keys) if key in attempts]
+    if not kept:
+        raise InputWrong(f"join: no row has the `.{on}` of any of the {partner.num_rows} attempts")
+    found = [attempts[keys[row]] for row in kept]
+    names = [name for name in partner.column_names if not name.startswith("$")]
+    return with_columns(
+        table.take(kept), {f"{PARTNER}{name}": _gathered(column(partner, name), found) for name in names}
+    )
+
+
+def against(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
+    """A pair for each row whose prompt the other source has: `chosen` is the row's response, `rejected` the other's."""
+    table, other = tables["rows"], tables["other"]
+    theirs: dict[str, list[Any]] = defaultdict(list)
+    for prompt, response in zip(column(other, "prompt"), column(other, "response"), strict=True):
+        theirs[_key(prompt)].append(response)
+    pairs: list[tuple[int, Any]] = []
+    for row, prompt in enumerate(column(table, "prompt")):
+        waiting = theirs.get(_key(prompt))
+        if waiting:
+            pairs.append((row, waiting.pop(0)))
+    if not pairs:
+        raise InputWrong("against: the two sources have no prompt in common; there is nothing to compare")
+    responses = column(table, "response")
+    made = {"chosen": [responses[row] for row, _ in pairs], "rejected": [response for _, response in pairs]}
+    return with_columns(without_attempts(table).take([row for row, _ in pairs]), made)
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    try:
+        table = pa.concat_tables(_renumbered(tables), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
+        raise InputWrong(f"the sources cannot be joined: a column is of two types ({problem})") from problem
+    return table.combine_chunks()
+
+
+def _renumbered(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """`group` numbers prompts within one source: those of a later one count on."""
+    result, offset = [], 0
+    for table in tables:
+        if "group" in table.column_names:
+            groups = column(table, "group")
+            result.append(with_columns(table, {"group": [group + offset for group in groups]}))
+            offset += max(groups) + 1
+        else:
+            result.append(table)
+    return result
+
+
+def _gathered(values: Sequence[Any], rows: Sequence[Sequence[int]]) -> list[list[Any]]:
+    return [[values[row] for row in group] for group in rows]
+
+
+def _key(value: Any) -> str:
+    """A value by which rows are told apart: a text, or a list of messages."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
