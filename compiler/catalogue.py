@@ -101,6 +101,11 @@ class Catalogue:
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Columns of each task generator."""
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    recipes: Mapping[str, Source] = field(default_factory=dict)
+    """Text of each library file with recipes, by the recipe's name."""
+    modules: Mapping[str, Source | str] = field(default_factory=dict)
+    """The files beside the program, by their path from its folder (``sub/other.pt``): the text, or what keeps it from
+    being read. Going through it lists the files that are there."""
     files: Mapping[str, Rows] = field(default_factory=dict)
     models: Mapping[str, Checkpoint] = field(default_factory=dict)
     fetched: bool = False

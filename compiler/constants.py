@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptc.compiler import core
 from ptc.compiler.findings import at
-from ptc.compiler.scope import Scope
+from ptc.compiler.scope import Constant, Scope
 from ptc.compiler.values import COUNTED, UNKNOWN, Unknown, Value, constant
 from ptc.lang import ast
 
@@ -13,12 +13,17 @@ Fixed = Value | core.Count
 
 def fixed(expr: ast.Expr, scope: Scope) -> Fixed | Unknown:
     """The value of an expression that needs no data; UNKNOWN after a report."""
-    if isinstance(expr, ast.Number) and expr.unit in COUNTED:
-        return counted(expr, scope)
-    return constant(expr, scope)
+    match expr:
+        case ast.Number(unit=str(unit)) if unit in COUNTED:
+            return _counted(expr, scope)
+        case ast.Name(id=name) if name not in ("none", "true", "false"):
+            found = scope.look_up(expr, (Constant,), "a value")
+            return found.value if isinstance(found, Constant) else UNKNOWN
+        case _:
+            return constant(expr, scope)
 
 
-def counted(expr: ast.Number, scope: Scope) -> core.Count | Unknown:
+def _counted(expr: ast.Number, scope: Scope) -> core.Count | Unknown:
     """``200 steps`` as a value."""
     if expr.value != int(expr.value) or expr.value < 0:
         scope.findings.add("U204", "a count is a whole number", [at(expr.span, "is not")])

@@ -421,6 +421,22 @@ class Stage:
     def learners(self) -> tuple[Role, ...]:
         return tuple(role for role in self.roles if role.verb == "train")
 
+    def inputs(self) -> Iterator[Input]:
+        """What it starts from, learns from and is measured against."""
+        yield from (role.init for role in self.roles)
+        for term in self.terms:
+            yield from (term.source, *term.sources.values())
+        for claim in self.claims:
+            yield claim.eval.source
+            if claim.carrier is not None:
+                yield claim.carrier
+        for gate in self.gates:
+            if isinstance(gate.subject, Eval):
+                yield gate.subject.source
+            else:
+                yield gate.subject
+        yield from (watch.eval.source for watch in self.watches)
+
     @property
     def updates_per_rollout(self) -> int:
         """Optimizer steps that learn from one rollout batch."""

@@ -6,12 +6,13 @@ one name and one severity, and a page under ``docs/errors``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
 from ptc.lang.diagnostic import Diagnostic, Label, Severity
-from ptc.lang.source import Span
+from ptc.lang.source import Span, Via
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ CHECKS: tuple[Check, ...] = (
     Check("N110", "not-supported", "error"),
     Check("N111", "same-meaning", "note"),
     Check("N112", "unknown-choice", "error"),
+    Check("N114", "module-not-found", "error"),
+    Check("N115", "import-cycle", "error"),
+    Check("N116", "recipe-recursion", "error"),
+    Check("N117", "no-return", "error"),
     Check("N120", "idle-setting", "error"),
     Check("N123", "idle-argument", "error"),
     Check("N124", "not-watched", "error"),
@@ -148,6 +153,7 @@ class Findings:
     found: list[Diagnostic] = field(default_factory=list)
     typed: list[core.Source | core.Model | core.Role] = field(default_factory=list)
     """What expressions turned out to be, those of stages that did not come whole too: for editors."""
+    _seen: set[object] = field(default_factory=set)
 
     def add(
         self,
@@ -158,10 +164,44 @@ class Findings:
         helps: Sequence[str] = (),
         severity: Severity | None = None,
     ) -> None:
-        """Adds a finding; `severity` where the case at hand weighs less or more than the check usually does."""
+        """Adds a finding; `severity` where the case at hand weighs less or more than the check usually does.
+
+        A mistake in a recipe, or in a file that is imported, is said once, with the first call or import that leads
+        to it.
+        """
         check = BY_CODE[code]
+        ways = tuple(dict.fromkeys(way for label in labels for way in label.span.ways()))
+        key = (code, *_without_paths((title, *(label.text for label in labels), *notes), ways), *_places(labels))
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        reached = tuple(at(way.span, way.text) for way in ways)
         diagnostic = Diagnostic(
-            check.code, check.name, severity or check.severity, title, tuple(labels), tuple(notes), tuple(helps)
+            check.code,
+            check.name,
+            severity or check.severity,
+            title,
+            (*labels, *reached),
+            tuple(notes),
+            tuple(helps),
         )
-        if diagnostic not in self.found:
-            self.found.append(diagnostic)
+        self.found.append(diagnostic)
+
+    def take(self, diagnostic: Diagnostic, via: Via) -> None:
+        """Adds what the parser has found in a file that the program comes to by `via`."""
+        ways = (via, *via.span.ways())
+        reached = tuple(at(way.span, way.text) for way in ways)
+        self.found.append(replace(diagnostic, labels=(*diagnostic.labels, *reached)))
+
+
+def _without_paths(texts: Sequence[str], ways: Sequence[Via]) -> tuple[str, ...]:
+    """The texts of a finding as they would be at every call: `r1.tuned` is `tuned`."""
+    paths = {way.path for way in ways if way.path}
+    if not paths:
+        return tuple(texts)
+    longest = "|".join(re.escape(path) for path in sorted(paths, key=len, reverse=True))
+    return tuple(re.sub(rf"`(?:{longest})", "`", text) for text in texts)
+
+
+def _places(labels: Sequence[Label]) -> tuple[object, ...]:
+    return tuple((id(label.span.text), label.span) for label in labels)

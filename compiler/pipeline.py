@@ -9,9 +9,10 @@ from functools import cache
 
 from ptc.compiler import checks, core
 from ptc.compiler.catalogue import Catalogue
-from ptc.compiler.elaborate import Elaborator, Library
+from ptc.compiler.elaborate import Elaborator
 from ptc.compiler.findings import Findings
 from ptc.compiler.graph import Graph
+from ptc.compiler.imports import Library
 from ptc.compiler.scope import Objective
 from ptc.lang import ast
 from ptc.lang.diagnostic import Diagnostic
@@ -42,7 +43,7 @@ def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | No
     elaborated = Elaborator(catalogue, library(catalogue), settings or {}, findings).program(tree)
     if elaborated.whole:
         checks.check(elaborated.program, findings)
-    return Checked(tree, elaborated.program, _in_order(findings.found), tuple(findings.typed))
+    return Checked(tree, elaborated.program, _in_order(findings.found, source), tuple(findings.typed))
 
 
 def compile_graph(program: core.Program) -> Graph:
@@ -58,7 +59,7 @@ def compile_graph(program: core.Program) -> Graph:
 
 def library(catalogue: Catalogue) -> Library:
     """The objectives of the standard library, from the texts that the catalogue holds."""
-    return Library({"std.objectives": Shelf(tuple(catalogue.library.values()))})
+    return Library({"std.objectives": Shelf(tuple(catalogue.library.values()))}, catalogue.recipes)
 
 
 class Shelf(Mapping[str, Objective]):
@@ -87,5 +88,11 @@ def _objectives(text: Source) -> Mapping[str, Objective]:
     return {node.name.id: Objective(node) for node in tree.statements if isinstance(node, ast.Objective)}
 
 
-def _in_order(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
-    return tuple(sorted(found, key=lambda diagnostic: diagnostic.span.start if diagnostic.span else -1))
+def _in_order(found: list[Diagnostic], text: Source) -> tuple[Diagnostic, ...]:
+    """In the order of the program's text: what is found elsewhere stands where the program leads to it."""
+
+    def place(diagnostic: Diagnostic) -> int:
+        own = (label.span.start for label in diagnostic.labels if label.span.text in (text, None))
+        return next(own, -1)
+
+    return tuple(sorted(found, key=place))

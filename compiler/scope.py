@@ -52,6 +52,17 @@ class ExternVerifier:
     span: Span
 
 
+@dataclass(frozen=True, eq=False)
+class ExternObjective:
+    """``extern objective o(rows: Trajectories{prompt, response}, policy: Trained) = "module:function"``."""
+
+    declaration: ast.Extern
+
+    @property
+    def name(self) -> str:
+        return self.declaration.name.id
+
+
 @dataclass(frozen=True)
 class ExternSource:
     """``extern source s(n: Int) -> Trajectories{prompt, answer} = "module:function"``."""
@@ -61,6 +72,25 @@ class ExternSource:
     type: core.Trajectories
     target: str
     span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """A recipe's text, to be elaborated anew at each call, and the names that stand above it."""
+
+    declaration: ast.Recipe
+    outer: Scope
+
+    @property
+    def name(self) -> str:
+        return self.declaration.name.id
+
+
+@dataclass(frozen=True, eq=False)
+class Alias:
+    """``type Pairs = Trajectories{prompt, chosen, rejected}``."""
+
+    type: ast.Type
 
 
 @dataclass(frozen=True)
@@ -80,6 +110,9 @@ Thing = (
     | Scorers
     | ExternVerifier
     | ExternSource
+    | ExternObjective
+    | Recipe
+    | Alias
     | Constant
     | Poison
 )
@@ -96,6 +129,9 @@ _KIND = {
     Scorers: "a verifier",
     ExternVerifier: "a verifier",
     ExternSource: "a source",
+    ExternObjective: "an objective",
+    Recipe: "a recipe",
+    Alias: "a type",
     Constant: "a parameter",
 }
 
@@ -111,6 +147,8 @@ class Entry:
     span: Span
     members: Scope | None = None
     """What can be reached through the name: the parts of a recipe's call."""
+    imported: bool = False
+    """Whether the file that declares the name is another one."""
 
 
 @dataclass
@@ -149,7 +187,12 @@ class Scope:
     def visible(self) -> list[str]:
         return [name for scope in self.chain() for name in scope.entries]
 
-    def declare(self, name: ast.Name, thing: Thing, members: Scope | None = None) -> None:
+    def snapshot(self) -> Scope:
+        """The names as they stand now: what is declared later is not seen."""
+        entries = {name: entry for scope in reversed(list(self.chain())) for name, entry in scope.entries.items()}
+        return Scope(self.findings, None, entries, unread=self.unread, path=self.path)
+
+    def declare(self, name: ast.Name, thing: Thing, members: Scope | None = None, imported: bool = False) -> None:
         """Adds a name; a second declaration of it, or one that shadows, is reported and the first one stays."""
         earlier = self.find(name.id)
         if earlier is not None:
@@ -160,7 +203,7 @@ class Scope:
                 helps=[f"give one of them another name, such as `{name.id}_2`"],
             )
             return
-        self.entries[name.id] = Entry(thing, name.span, members)
+        self.entries[name.id] = Entry(thing, name.span, members, imported)
 
     def look_up(self, name: ast.Name, wanted: tuple[type, ...], wanted_text: str) -> Thing | None:
         """What a name stands for, if it is one of `wanted`; otherwise None, and the user has been told."""

@@ -164,11 +164,12 @@ class Settings:
             common = count(setting.value, draft.scope, ("prompts", "samples"), "`batch`", 64)
             if common is None:
                 return None
+        learned = list(draft.learned_from())
         if draft.readable and draft.sound:
-            self._idle(draft, "batch", own, [source.name for source in draft.learned_from() if source.name])
+            self._idle(draft, "batch", own, [name for name in draft.scope.visible() if _named(name, draft) in learned])
         batches: dict[core.Source, core.Count] = {}
-        for source in draft.learned_from():
-            written = _batch_of(source, own)
+        for source in learned:
+            written = _batch_of(source, own, draft)
             size = common
             if written is not None:
                 size = count(written.value, draft.scope, ("prompts", "samples"), "`batch`", 64)
@@ -279,9 +280,14 @@ class Settings:
         return values if whole else None
 
 
-def _batch_of(source: core.Source, own: dict[str, ast.Setting]) -> ast.Setting | None:
+def _named(name: str, draft: Draft) -> core.Source | None:
+    """The source that a name stands for in the stage."""
+    entry = draft.scope.find(name)
+    return entry.thing if entry is not None and isinstance(entry.thing, core.Source) else None
+
+
+def _batch_of(source: core.Source, own: dict[str, ast.Setting], draft: Draft) -> ast.Setting | None:
     """The batch that is written for a source, or for the one that it is joined to."""
-    if source.name in own:
-        return own[source.name]
-    beside = [value for value in source.inputs.values() if isinstance(value, core.Source) and value.live]
-    return next((own[each.name] for each in beside if each.name in own), None) if source.kind == "join" else None
+    written = {id(_named(name, draft)): setting for name, setting in own.items()}
+    beside = source.inputs.values() if source.kind == "join" else ()
+    return next((written[id(each)] for each in (source, *beside) if id(each) in written), None)

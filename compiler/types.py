@@ -31,7 +31,7 @@ def named_sources(program: core.Program) -> Iterator[core.Source]:
         for source in (source for term in stage.terms for source in sources(term)):
             if source.name:
                 found.setdefault(id(source), source)
-    yield from sorted(found.values(), key=lambda source: source.span.start)
+    yield from sorted(found.values(), key=lambda source: (source.span.root.start, source.span.start))
 
 
 def columns(kind: core.Trajectories) -> str:

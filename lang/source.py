@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -14,10 +15,36 @@ class Span:
     end: int
     text: Source | None = field(default=None, compare=False, repr=False)
     """The text it is in; the parser says it of every span of a tree, because a program may stand in several files."""
+    via: Via | None = field(default=None, compare=False, repr=False)
+    """How the program comes to the place, where it is read several times, or stands in another file."""
 
     def to(self, other: Span) -> Span:
         """The smallest span that covers both, in the text of this one."""
-        return Span(min(self.start, other.start), max(self.end, other.end), self.text)
+        return Span(min(self.start, other.start), max(self.end, other.end), self.text, self.via)
+
+    @property
+    def root(self) -> Span:
+        """The place in the program's own text by which one gets here."""
+        span = self
+        for via in self.ways():
+            span = via.span
+        return span
+
+    def ways(self) -> Iterator[Via]:
+        """The calls and imports that lead here, the nearest first."""
+        via = self.via
+        while via is not None:
+            yield via
+            via = via.span.via
+
+
+@dataclass(frozen=True)
+class Via:
+    """A call of a recipe, or an import of a file: the place, what to say of it, and the path of what is made by it."""
+
+    span: Span
+    text: str
+    path: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,6 +17,7 @@ from ptc.headers import OnDemand, checkpoint, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.reading import read
 from ptc.lang.source import Source
+from ptc.siblings import Siblings
 from ptc.stand_ins import StandIns
 from ptc.stdlib.signatures import VERIFIERS, VerifierSignature, task_columns
 
@@ -51,6 +53,9 @@ class Formatted:
     text: str | None
 
 
+RECIPE = re.compile(r"^recipe\s+(\w+)", re.MULTILINE)
+
+
 @cache
 def standard() -> Catalogue:
     """The standard library: its objectives, tasks and verifiers."""
@@ -59,7 +64,19 @@ def standard() -> Catalogue:
     library = {
         name: Source(f"std/objectives/{name}", folder.joinpath(name).read_text(encoding="utf-8")) for name in names
     }
-    return Catalogue(library, task_columns(), {name: _verifier(signature) for name, signature in VERIFIERS.items()})
+    verifiers = {name: _verifier(signature) for name, signature in VERIFIERS.items()}
+    return Catalogue(library, task_columns(), verifiers, recipes=_recipes())
+
+
+def _recipes() -> dict[str, Source]:
+    """The library's files with recipes, by the names of the recipes."""
+    folder = resources.files("ptc.stdlib").joinpath("recipes")
+    found: dict[str, Source] = {}
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".pt"):
+            text = Source(f"std/recipes/{entry.name}", entry.read_text(encoding="utf-8"))
+            found |= dict.fromkeys(RECIPE.findall(text.text), text)
+    return found
 
 
 def _verifier(signature: VerifierSignature) -> Verifier:
@@ -78,7 +95,9 @@ def _verifier(signature: VerifierSignature) -> Verifier:
     )
 
 
-def catalogue(data: bool = False, stand_ins: StandIns | None = None) -> Catalogue:
+def catalogue(
+    data: bool = False, stand_ins: StandIns | None = None, siblings: Mapping[str, Source | str] | None = None
+) -> Catalogue:
     """What may be known without running anything: the library, and headers; with `data` those on the hub too.
 
     What `stand_ins` hold stands for what the hub holds under the same name.
@@ -94,15 +113,21 @@ def catalogue(data: bool = False, stand_ins: StandIns | None = None) -> Catalogu
         standard(),
         files=OnDemand(rows),
         models=OnDemand(checkpoint),
+        modules=siblings or {},
         fetched=data,
         hub_datasets=OnDemand(hub_dataset),
         hub_models=OnDemand(hub_model),
     )
 
 
-def check_text(text: str, path: str = "program.pt", settings: Mapping[str, str] | None = None) -> CheckResult:
-    """Checks a program's text. Never raises."""
-    return check_source(Source(path, text), settings)
+def check_text(
+    text: str,
+    path: str = "program.pt",
+    settings: Mapping[str, str] | None = None,
+    siblings: Mapping[str, str] | None = None,
+) -> CheckResult:
+    """Checks a program's text. Never raises. `siblings` are the texts of the files beside it, if they are no files."""
+    return check_source(Source(path, text), settings, siblings=Siblings(path, siblings))
 
 
 def check_file(
@@ -123,8 +148,10 @@ def check_source(
     settings: Mapping[str, str] | None = None,
     data: bool = False,
     stand_ins: StandIns | None = None,
+    siblings: Siblings | None = None,
 ) -> CheckResult:
-    checked = check(source, catalogue(data, stand_ins), settings)
+    known = catalogue(data, stand_ins, siblings if siblings is not None else Siblings(source.path))
+    checked = check(source, known, settings)
     return CheckResult(
         source,
         checked.diagnostics,

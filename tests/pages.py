@@ -1,10 +1,15 @@
-"""Markdown pages with programs in them: the fenced blocks of the specification and of the error pages."""
+"""Markdown pages with programs in them: the fenced blocks of the specification and of the error pages.
+
+A block that is tagged ```` ```pt NAME.pt ```` is a file beside the program of the next block.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+_FILE = re.compile(r"pt (?P<path>\S+\.pt)")
 _FENCE = re.compile(r"^```(?P<tag>[^\n`]*)\n(?P<text>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -18,12 +23,19 @@ class Fence:
     line: int
     """The line of the page on which its text begins."""
     heading: str
+    siblings: Mapping[str, str] = field(default_factory=dict)
+    """The files beside it, by their paths."""
 
 
 def fences(page: str) -> list[Fence]:
     """The fenced blocks of a page, each with the heading it stands under."""
     found = []
+    siblings: dict[str, str] = {}
     for match in _FENCE.finditer(page):
+        file = _FILE.fullmatch(match["tag"].strip())
+        if file is not None:
+            siblings[file["path"]] = match["text"]
+            continue
         headings = re.findall(r"^#+ +(.+)$", re.sub(_FENCE, "", page[: match.start()]), re.MULTILINE)
         found.append(
             Fence(
@@ -33,6 +45,8 @@ def fences(page: str) -> list[Fence]:
                 match.end("text"),
                 page.count("\n", 0, match.start("text")) + 1,
                 headings[-1] if headings else "",
+                siblings,
             )
         )
+        siblings = {}
     return found

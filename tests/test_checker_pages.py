@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import fences
+from pages import Fence, fences
 
 from ptc import api
 from ptc.compiler.findings import BY_CODE, CHECKS, Check
@@ -24,12 +24,16 @@ def page(code: str) -> str:
     return (PAGES / f"{code}.md").read_text(encoding="utf-8")
 
 
-def said(text: str) -> tuple[Diagnostic, ...]:
-    return api.check_text(text).diagnostics
+def checked(program: Fence) -> api.CheckResult:
+    return api.check_text(program.text, siblings=program.siblings)
 
 
-def rendered(code: str, text: str) -> str:
-    result = api.check_text(text)
+def said(program: Fence) -> tuple[Diagnostic, ...]:
+    return checked(program).diagnostics
+
+
+def rendered(code: str, program: Fence) -> str:
+    result = checked(program)
     return "\n\n".join(render(each, result.source) for each in result.diagnostics if each.code == code) + "\n"
 
 
@@ -49,10 +53,10 @@ def test_page(check: Check) -> None:
     assert re.match(rf"# {code}: {name}\n\n\S", page(code))
     bad, message, good = fences(page(code))
     assert [bad.tag, message.tag, good.tag] == ["pt", "text", "pt"]
-    assert code in {each.code for each in said(bad.text)}
-    assert {each.code for each in said(bad.text) if each.severity != "note"} <= {code}
-    assert message.text == rendered(code, bad.text)
-    assert not {each.code for each in said(good.text) if each.severity != "note" or each.code == code}
+    assert code in {each.code for each in said(bad)}
+    assert {each.code for each in said(bad) if each.severity != "note"} <= {code}
+    assert message.text == rendered(code, bad)
+    assert not {each.code for each in said(good) if each.severity != "note" or each.code == code}
 
 
 def rewrite() -> None:
@@ -60,7 +64,7 @@ def rewrite() -> None:
     for check in CHECKS:
         text = page(check.code)
         bad, message, _ = fences(text)
-        new = text[: message.start] + rendered(check.code, bad.text) + text[message.end :]
+        new = text[: message.start] + rendered(check.code, bad) + text[message.end :]
         (PAGES / f"{check.code}.md").write_text(new, encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """The specification is the test suite: every program of `tests/spec/*.md` does what its comments and its page say.
 
 A page is prose with fenced programs. ```` ```pt ```` is checked, ```` ```pt syntax ```` is parsed only, and
-```` ```bytes ```` is a file, written as Python literals, that is read and parsed. In a program
+```` ```bytes ```` is a file, written as Python literals, that is read and parsed. ```` ```pt NAME.pt ```` is a file beside
+the program of the next block, which may import it. In a program
 
 * ``# error: [S101]`` (``# warning:``, ``# note:``) at the end of a line, or alone on the line before, says that a
   finding with this code points at this line; errors and warnings that nothing announces fail the test;
@@ -55,7 +56,7 @@ def _check(block: Fence) -> tuple[Source, tuple[Diagnostic, ...], dict[str, str]
         return source, parse(source)[1], {}
     from ptc.api import check_text
 
-    result = check_text(block.text, "program.pt")
+    result = check_text(block.text, "program.pt", siblings=block.siblings)
     return source, result.diagnostics, dict(result.type_of or {})
 
 
@@ -104,13 +105,19 @@ def test_program_does_what_its_page_says(
 
     announced = _expected(program.text)
     if announced or printed is None:
-        found = Counter((source.position(d.span.start)[0] if d.span else 1, d.severity, d.code) for d in diagnostics)
+        found = Counter((_line(d, source), d.severity, d.code) for d in diagnostics)
         notes = {key for key in found if key[1] == "note"} - set(announced)
         assert {key: count for key, count in found.items() if key not in notes} == dict(announced), rendered
 
     for name, type_ in _revealed(program.text):
         matching = [value for key, value in types.items() if key == name or key.endswith(f".{name}")]
         assert [" ".join(value.split()) for value in matching] == [" ".join(type_.split())]
+
+
+def _line(diagnostic: Diagnostic, source: Source) -> int:
+    """The line of the program that a finding points at, or that leads to where it points."""
+    own = [label.span for label in diagnostic.labels if label.span.text is None or label.span.text.path == source.path]
+    return source.position(own[0].start)[0] if own else 1
 
 
 def _rewrite(page: Path, program: Fence, printed: Fence, text: str) -> None:

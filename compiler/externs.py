@@ -1,0 +1,110 @@
+"""`extern`: verifiers, sources and objectives that are written in Python, with the heads that the checker needs.
+
+Nothing of them is loaded here; a run asks whether they are allowed (`ptc.running`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from ptc.compiler import borders
+from ptc.compiler.arguments import Parameter, Signature
+from ptc.compiler.borders import Borders
+from ptc.compiler.findings import Findings, at
+from ptc.compiler.parameters import filled
+from ptc.compiler.scope import ExternObjective, ExternSource, ExternVerifier, Scope, Thing
+from ptc.compiler.values import Unknown
+from ptc.lang import ast
+
+TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+KINDS = ("verifier", "source", "objective")
+
+
+@dataclass(frozen=True)
+class Externs:
+    """Elaborates declarations of what is written in Python."""
+
+    findings: Findings
+    borders: Borders
+
+    def extern(self, statement: ast.Extern, scope: Scope) -> Thing | None:
+        """What the declaration declares; None after a report."""
+        whole = self._target_fits(statement)
+        make = {"verifier": self._verifier, "source": self._source, "objective": self._objective}
+        made = make[statement.kind.id](statement, scope)
+        return made if whole else None
+
+    def _target_fits(self, statement: ast.Extern) -> bool:
+        target = statement.target
+        if TARGET.fullmatch(target.value):
+            return True
+        self.findings.add(
+            "N112",
+            f'"{target.value}" names no function of a module',
+            [at(target.span, "a module, a colon, a function")],
+            helps=[f'"my_lab.{statement.kind.id}s:{statement.name.id}"'],
+        )
+        return False
+
+    def _parameters(
+        self, statement: ast.Extern, scope: Scope, allowed: tuple[str, ...], what: str
+    ) -> list[ast.Parameter] | None:
+        found = []
+        for parameter in statement.parameters:
+            type_ = self.borders.read(parameter.type, scope, allowed, what)
+            found += [replace(parameter, type=type_)] if type_ is not None else []
+        return found if len(found) == len(statement.parameters) else None
+
+    def _result(self, statement: ast.Extern, scope: Scope, allowed: tuple[str, ...]) -> ast.Type | None:
+        what = f"what {'an' if statement.kind.id == 'objective' else 'a'} {statement.kind.id} gives"
+        if statement.result is not None:
+            return self.borders.read(statement.result, scope, allowed, what)
+        self.findings.add(
+            "N104",
+            f"`{statement.name.id}` does not say what it gives",
+            [at(statement.name.span, "no result type")],
+            helps=[f"extern {statement.kind.id} {statement.name.id}(…) -> {allowed[0]} = {statement.target.text}"],
+        )
+        return None
+
+    def _verifier(self, statement: ast.Extern, scope: Scope) -> Thing | None:
+        parameters = self._parameters(statement, scope, borders.EXTERN_VERIFIER, "what a verifier reads")
+        result = self._result(statement, scope, ("Real", "Bool"))
+        if parameters is None or result is None:
+            return None
+        columns = tuple((each.name.id, each.type.name) for each in parameters)
+        if "response" not in (name for name, _ in columns):
+            self.findings.add(
+                "N104",
+                f"`{statement.name.id}` judges responses and reads none",
+                [at(statement.name.span, "no parameter `response`")],
+                helps=["response: Text"],
+            )
+            return None
+        beside = tuple(column for column in columns if column[0] != "response")
+        name = statement.name
+        return ExternVerifier(name.id, beside, result.name, statement.target.value, name.span)
+
+    def _source(self, statement: ast.Extern, scope: Scope) -> Thing | None:
+        parameters = self._parameters(statement, scope, borders.EXTERN_SOURCE, "a parameter of a source")
+        result = self._result(statement, scope, (borders.ROWS,))
+        if parameters is None or result is None:
+            return None
+        found = []
+        for each in parameters:
+            default: object = ...
+            if each.default is not None:
+                default = filled(each.name.id, each.type.name, each.default, scope)
+            if isinstance(default, Unknown):
+                return None
+            found.append(Parameter(each.name.id, borders.CONSTANTS[each.type.name], default))
+        name = statement.name
+        signature = Signature(name.id, tuple(found))
+        return ExternSource(name.id, signature, borders.rows_from_outside(result), statement.target.value, name.span)
+
+    def _objective(self, statement: ast.Extern, scope: Scope) -> Thing | None:
+        parameters = self._parameters(statement, scope, borders.OBJECTIVE, "a parameter of an objective")
+        if parameters is None:
+            return None
+        return ExternObjective(replace(statement, parameters=tuple(parameters)))
