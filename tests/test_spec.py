@@ -1,8 +1,8 @@
 """The specification is the test suite: every program of `tests/spec/*.md` does what its comments and its page say.
 
 A page is prose with fenced programs. ```` ```pt ```` is checked, ```` ```pt syntax ```` is parsed only, and
-```` ```bytes ```` is a file, written as Python literals, that is read and parsed. ```` ```pt NAME.pt ```` is a file beside
-the program of the next block, which may import it. In a program
+```` ```bytes ```` is a file, written as Python literals, that is read and parsed. ```` ```pt NAME.pt ```` is a file
+beside the program of the next block, which may import it. In a program
 
 * ``# error: [S101]`` (``# warning:``, ``# note:``) at the end of a line, or alone on the line before, says that a
   finding with this code points at this line; errors and warnings that nothing announces fail the test;
