@@ -48,7 +48,8 @@ def check_zero_signal_teacher(view: View, findings: Findings) -> None:
     """R307: a teacher equal to its student, in the same context, gives no signal."""
     for stage in view.program.stages:
         for role in teachers(stage):
-            if role.verb == "freeze" and same_weights(role.init, stage.learner.init) and not _privileged(stage, role):
+            same = role.verb == "freeze" and same_weights(role.init, stage.learner.init)
+            if same and not _privileged(stage, role) and not _beside_another(stage, role):
                 findings.add(
                     "R307",
                     f"`{role.name}` and `{stage.learner.name}` start from the same weights",
@@ -56,6 +57,15 @@ def check_zero_signal_teacher(view: View, findings: Findings) -> None:
                     ["the loss is 0 and its gradient too at the first step: there is nothing to learn"],
                     ["freeze teacher = another_model"],
                 )
+
+
+def _beside_another(stage: core.Stage, teacher: core.Role) -> bool:
+    """Whether each loss that reads the teacher also reads one of other weights, whose signal is not 0."""
+    terms = [term for term in stage.terms if any(teacher in part.models for part in term.loss.walk())]
+    return all(
+        any(not same_weights(role.init, teacher.init) for part in term.loss.walk() for role in part.models)
+        for term in terms
+    )
 
 
 def _privileged(stage: core.Stage, teacher: core.Role) -> bool:

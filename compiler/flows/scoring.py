@@ -17,11 +17,14 @@ def score(step: Step) -> core.Source | None:
         return None
     if not step.has_responses("`score` judges responses"):
         return None
+    brought = {"reward": "Real"}
+    if "steps" in step.type.columns and any(scorer.kind == "reward_model" for scorer in scorers):
+        brought["step_rewards"] = "List"  # a model that scores texts scores each step, too
     kind = replace(
         step.type,
-        columns=ordered({*step.type.columns, "reward"}),
+        columns=ordered({*step.type.columns, *brought}),
         scorers=scorers,
-        column_types=with_types(step.type, {"reward": "Real"}),
+        column_types=with_types(step.type, brought),
     )
     inputs: dict[str, core.Input] = {"rows": step.rows, **judges(scorers, standing=step.rows.live is None)}
     return step.made(kind, documents(scorers), inputs)

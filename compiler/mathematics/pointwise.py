@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ptc.compiler.core import Expression
 from ptc.compiler.mathematics.constants import folded
 from ptc.compiler.mathematics.problems import Problem
-from ptc.compiler.mathematics.value import Value, aligned, constant
+from ptc.compiler.mathematics.value import Value, aligned, constant, first_nonlinear
 from ptc.lang.source import Span
 
 FUNCTIONS = {
@@ -37,11 +39,11 @@ def applied(op: str, args: tuple[Value, ...], span: Span) -> Value:
     if simpler is not None:
         return simpler
     common = aligned(args, span)
-    _linear(op, args, span)
+    nonlinear = None if op == "stop" else first_nonlinear(args) or _nonlinear(op, args, span)
     gradient = op not in (*COMPARING, "stop") and any(arg.gradient for arg in args)
     reduced = gradient and any(arg.reduced for arg in args)
     expression = Expression(op, tuple(arg.expression for arg in args), {}, common.axes)
-    return Value(expression, common.table, common.tokens, gradient, reduced)
+    return Value(expression, common.table, common.tokens, gradient, reduced, nonlinear)
 
 
 def _simplified(op: str, args: tuple[Value, ...]) -> Value | None:
@@ -68,25 +70,25 @@ def _simplified(op: str, args: tuple[Value, ...]) -> Value | None:
 def negated(value: Value) -> Value:
     if value.constant is not None:
         return constant(-value.constant)
-    expression = Expression("neg", (value.expression,), {}, value.axes)
-    return Value(expression, value.table, value.tokens, value.gradient, value.reduced)
+    return replace(value, expression=Expression("neg", (value.expression,), {}, value.axes))
 
 
-def _linear(op: str, args: tuple[Value, ...], span: Span) -> None:
+def _nonlinear(op: str, args: tuple[Value, ...], span: Span) -> Problem | None:
     """A mean over the batch that carries gradient may be added, and scaled by what carries none."""
     if op in LINEAR or not any(arg.reduced for arg in args):
-        return
+        return None
     scaled = (
         (op == "mul" and not all(arg.gradient for arg in args))
         or (op == "div" and not args[1].gradient)
         or (op == "where" and not args[0].reduced)
     )
-    if not scaled:
-        raise Problem(
-            "T107",
-            "this is not linear in a mean over the batch that carries gradient",
-            span,
-            "would depend on how the batch is split",
-            ("a mean over prompts or samples is taken piece by piece; only a linear use of it has one meaning",),
-            ("stop(…)",),
-        )
+    if scaled:
+        return None
+    return Problem(
+        "T107",
+        "this is not linear in a mean over the batch that carries gradient",
+        span,
+        "would depend on how the batch is split",
+        ("a mean over prompts or samples is taken piece by piece; only a linear use of it has one meaning",),
+        ("stop(…)",),
+    )

@@ -84,6 +84,8 @@ def elaborate(declaration: ast.Objective, bindings: Bindings) -> Expression:
 
 
 def _closed(loss: Value, span: Span) -> None:
+    if loss.nonlinear is not None:
+        raise loss.nonlinear
     if loss.axes:
         left = sorted(loss.axes - SAMPLE, key=AXES.index) + ["sample"] * bool(loss.axes & SAMPLE)
         raise Problem(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ptc.compiler.core import Expression
 from ptc.compiler.mathematics.columns import listed
 from ptc.compiler.mathematics.problems import Problem
-from ptc.compiler.mathematics.value import Value, aligned
+from ptc.compiler.mathematics.value import Value, aligned, first_nonlinear
 from ptc.lang.source import Span
 
 
@@ -20,13 +22,10 @@ def running(op: str, value: Value, span: Span, fields: dict[str, object]) -> Val
             f"has these axes: {listed(value.axes)}",
             helps=(f"{op}(at_end(…))",),
         )
-    if value.reduced and op != "suffix_sum":
-        raise Problem("T107", "a minimum of a mean over the batch cannot carry gradient", span, "not linear")
     fields = {"axis": axis, **fields}
     if value.tokens is not None:
         fields["tokens"] = value.tokens
-    expression = Expression(op, (value.expression,), fields, value.axes)
-    return Value(expression, value.table, value.tokens, value.gradient, value.reduced)
+    return replace(value, expression=Expression(op, (value.expression,), fields, value.axes))
 
 
 def at_end(value: Value, column: str, span: Span) -> Value:
@@ -40,8 +39,7 @@ def at_end(value: Value, column: str, span: Span) -> Value:
             helps=("at_end(.reward)",),
         )
     axes = (value.axes - {"step"}) | {"token", "prompt", "group"}
-    expression = Expression("at_end", (value.expression,), {"tokens": column}, axes)
-    return Value(expression, value.table, column, value.gradient, value.reduced)
+    return replace(value, expression=Expression("at_end", (value.expression,), {"tokens": column}, axes), tokens=column)
 
 
 def generalised_advantage(reward: Value, value: Value, discount: float, trace: float, span: Span) -> Value:
@@ -59,5 +57,10 @@ def generalised_advantage(reward: Value, value: Value, discount: float, trace: f
     fields = {"discount": discount, "lambda": trace, "tokens": common.tokens}
     expression = Expression("gae", (reward.expression, value.expression), fields, common.axes)
     return Value(
-        expression, common.table, common.tokens, reward.gradient or value.gradient, reward.reduced or value.reduced
+        expression,
+        common.table,
+        common.tokens,
+        reward.gradient or value.gradient,
+        reward.reduced or value.reduced,
+        first_nonlinear((reward, value)),
     )

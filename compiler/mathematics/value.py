@@ -8,7 +8,7 @@ from functools import reduce
 
 from ptc.compiler.core import Expression
 from ptc.compiler.mathematics.bindings import Table
-from ptc.compiler.mathematics.columns import SAMPLE, STEPPED_TEXTS
+from ptc.compiler.mathematics.columns import STEPPED_TEXTS
 from ptc.compiler.mathematics.problems import Problem
 from ptc.lang.source import Span
 
@@ -24,6 +24,8 @@ class Value:
     """Whether a trained role is read below, outside `stop`."""
     reduced: bool = False
     """Whether a reduction over the batch that carries gradient stands below, outside `stop`."""
+    nonlinear: Problem | None = None
+    """What such a reduction is used for, outside `stop`, that is not linear in it."""
 
     @property
     def axes(self) -> frozenset[str]:
@@ -107,6 +109,6 @@ def _table(left: Aligned | Value, right: Aligned | Value, span: Span) -> Table |
     )
 
 
-def per_row(value: Value) -> bool:
-    """Whether it still has one value per prompt or attempt."""
-    return bool(value.axes & SAMPLE)
+def first_nonlinear(args: tuple[Value, ...]) -> Problem | None:
+    """The first thing below that is not linear where it must be."""
+    return next((arg.nonlinear for arg in args if arg.nonlinear is not None), None)
