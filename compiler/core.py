@@ -278,9 +278,15 @@ class Expression:
     """What a column or a `logp` is read of, where an objective has several sources; None: the term's only one."""
 
     def walk(self) -> Iterator[Expression]:
-        yield self
-        for arg in self.args:
-            yield from arg.walk()
+        """This expression and all below it, from the top and from the left; what stands in two places comes once."""
+        seen: set[int] = set()
+        waiting = [self]
+        while waiting:
+            part = waiting.pop()
+            if id(part) not in seen:
+                seen.add(id(part))
+                yield part
+                waiting.extend(reversed(part.args))
 
     @property
     def constant(self) -> float | None:

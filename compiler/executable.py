@@ -32,14 +32,18 @@ SETTINGS = frozenset(("max_length", "seed", "truncate", "mask"))
 """Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
     (
-        *("constant", "column", "logp", "logp_all"),
-        *("add", "sub", "mul", "div", "neg", "min", "max", "clamp", "stop"),
+        *("constant", "column", "length", "logp", "logp_all"),
+        *("add", "sub", "mul", "div", "neg", "min", "max", "clamp", "stop", "where"),
+        *("eq", "ne", "lt", "le", "gt", "ge"),
         *("exp", "log", "log1p", "sqrt", "abs", "sigmoid", "log_sigmoid"),
-        *("mean", "sum", "std"),
+        *("mean", "sum", "std", "count", "min_over", "max_over"),
+        *("suffix_sum", "suffix_min", "at_end", "gae"),
     )
 )
-"""Operations of a loss."""
+"""Operations of a loss; a test holds them equal to those of the runtime."""
 AXES = frozenset(("prompt", "group", "token", "vocab"))
+TEXTS = frozenset(("response", "chosen", "rejected"))
+"""Columns whose tokens a loss may ask about."""
 
 
 def unsupported(program: core.Program) -> tuple[Diagnostic, ...]:
@@ -142,7 +146,7 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
     for role in stage.learners[1:]:
         yield role.span, "a second trained model in one stage", ""
     for term in stage.terms:
-        yield from _term(term, seen)
+        yield from _term(stage, term, seen)
     for measured in (*(claim.eval for claim in stage.claims), *(watch.eval for watch in stage.watches)):
         yield from _eval(measured, seen)
     for watch in stage.watches:
@@ -154,7 +158,7 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
     yield from _settings(stage)
 
 
-def _term(term: core.Term, seen: set[int]) -> Iterator[Refusal]:
+def _term(stage: core.Stage, term: core.Term, seen: set[int]) -> Iterator[Refusal]:
     for source in term.sources.values() or (term.source,):
         yield from _source(source, seen)
     if len(term.sources) > 1:
@@ -164,11 +168,22 @@ def _term(term: core.Term, seen: set[int]) -> Iterator[Refusal]:
     for name, value in term.numbers.items():
         if isinstance(value, core.Anneal):
             yield term.places.get(name, term.span), "an argument that is annealed", f"{name} = {value.start:g}"
-    used = {part.op for part in term.loss.walk()}
-    for op in sorted(used - OPERATIONS):
-        yield term.span, f"an objective with `{op}`", ""
-    if any(part.axes - AXES for part in term.loss.walk()):
-        yield term.span, "an objective over the steps of a process", ""
+    yield from ((term.span, what, "") for what in _unknown_to_the_runtime(term.loss, stage.updates_per_rollout > 1))
+
+
+def _unknown_to_the_runtime(loss: core.Expression, several_updates: bool) -> Iterator[str]:
+    """What the runtime cannot evaluate of a loss, in words."""
+    parts = tuple(loss.walk())
+    for op in sorted({part.op for part in parts} - OPERATIONS - {"anneal"}):
+        yield f"an objective with `{op}`"
+    for column in sorted({str(part.fields["column"]) for part in parts if "column" in part.fields} - TEXTS):
+        yield f"an objective on the tokens of `{column}`"
+    if any(part.axes - AXES for part in parts):
+        yield "an objective over the steps of a process"
+    if any("given" in part.fields for part in parts):
+        yield "a model that is given a context of its own"
+    if several_updates and any("at" in part.fields for part in parts):
+        yield "a model as it was at the start of the batch"
 
 
 def _settings(stage: core.Stage) -> Iterator[Refusal]:

@@ -7,7 +7,7 @@ the same are one node, and a comment, a name or a device changes none.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ptc.compiler import anneal, core
@@ -270,8 +270,18 @@ class Naming:
         return _name(self.others, thing, "x")
 
     def expression(self, expression: core.Expression) -> Json:
+        """A loss as the graph spells it. Where each rollout batch is used for one step, a model at the start of the
+        batch is that model without gradient."""
+        if expression.fields.get("at") == "batch_start" and self.stage.updates_per_rollout == 1:
+            fields = {name: value for name, value in expression.fields.items() if name != "at"}
+            now = self.expression(replace(expression, fields=fields))
+            return {"op": "stop", "axes": sorted(expression.axes), "args": [now]}
         document: dict[str, Json] = {"op": expression.op, "axes": sorted(expression.axes), **expression.fields}
-        if expression.models:
+        if expression.source is not None:
+            document["source"] = self.source(expression.source)
+        if expression.op == "extern":
+            document["models"] = [self.model(role) for role in expression.models]
+        elif expression.models:
             document["model"] = self.model(expression.models[0])
         if expression.args:
             document["args"] = [self.expression(arg) for arg in expression.args]

@@ -16,13 +16,17 @@ from ptc.lang.suggest import closest
 
 @dataclass(frozen=True)
 class Objective:
-    """An objective's text, to be elaborated anew at each call."""
+    """An objective's text, to be elaborated anew at each call; or only its head, where the loss is Python's."""
 
-    declaration: ast.Objective
+    declaration: ast.Objective | ast.Extern
 
     @property
     def name(self) -> str:
         return self.declaration.name.id
+
+    @property
+    def body(self) -> tuple[ast.Statement, ...]:
+        return () if isinstance(self.declaration, ast.Extern) else self.declaration.body.statements
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 
 from ptc.compiler.graph import Json
+from ptc.runtime import running
 from ptc.runtime.batches import Batch
 
 POINTWISE: Mapping[str, Callable[..., torch.Tensor]] = {
@@ -36,9 +37,21 @@ POINTWISE: Mapping[str, Callable[..., torch.Tensor]] = {
     "log_sigmoid": functional.logsigmoid,
     "clamp": torch.clamp,
     "stop": torch.Tensor.detach,
+    "eq": lambda a, b: (a == b).to(torch.promote_types(a.dtype, b.dtype)),
+    "ne": lambda a, b: (a != b).to(torch.promote_types(a.dtype, b.dtype)),
+    "lt": lambda a, b: (a < b).to(torch.promote_types(a.dtype, b.dtype)),
+    "le": lambda a, b: (a <= b).to(torch.promote_types(a.dtype, b.dtype)),
+    "gt": lambda a, b: (a > b).to(torch.promote_types(a.dtype, b.dtype)),
+    "ge": lambda a, b: (a >= b).to(torch.promote_types(a.dtype, b.dtype)),
+    "where": lambda condition, yes, no: torch.where(condition != 0, yes, no),
 }
-REDUCTIONS = frozenset({"mean", "sum", "std"})
+RUNNING = frozenset({"suffix_sum", "suffix_min", "at_end", "gae"})
+"""Operations on the tokens of one sample."""
+ADDITIVE = frozenset({"mean", "sum", "count"})
+REDUCTIONS = ADDITIVE | {"std", "min_over", "max_over"}
 FORWARDS = frozenset({"logp", "logp_all"})
+OPERATIONS = POINTWISE.keys() | RUNNING | REDUCTIONS | FORWARDS | {"min", "max", "constant", "column", "length"}
+"""Everything that a loss may hold."""
 CROSSING = frozenset({"prompt", "group"})
 TOKEN, SAMPLE, PROMPT, ONE = 3, 2, 1, 0
 
@@ -62,8 +75,12 @@ class Expression:
     """Of a `column`."""
     model: str
     column: str
-    """Of `logp` and `logp_all`; of any other value with a token axis, the column whose tokens it runs over."""
+    """Of `logp`, `logp_all`, `length`; of another value with a token axis, the column whose tokens it runs over."""
     temperature: float
+    discount: float
+    """Of `suffix_sum` and `gae`."""
+    trace: float
+    """Of `gae`: its lambda."""
     over: frozenset[str]
 
     @cached_property
@@ -197,16 +214,17 @@ class _Parser:
         op = document["op"]
         axes = self._axes(document["axes"])
         over = self._axes(document.get("over", ()))
-        columns = {document["column"]} if op in FORWARDS else {arg.column for arg in args if "token" in arg.axes}
-        if op == "column" and "token" in axes:
-            columns = {"response"}
+        columns = _columns(op, document, args, axes)
         _verify(op, args, axes, over, columns)
-        column = next(iter(columns)) if "token" in axes else ""
+        column = next(iter(columns)) if "token" in axes or op == "length" else ""
         model, temperature = document.get("model", ""), float(document.get("temperature", 1.0))
         value, name = float(document.get("value", 0.0)), document.get("name", "")
-        key = (op, args, axes, over, value, name, model, column, temperature)
+        discount, trace = float(document.get("discount", 1.0)), float(document.get("lambda", 1.0))
+        key = (op, args, axes, over, value, name, model, column, temperature, discount, trace)
         if key not in self._known:
-            self._known[key] = Expression(op, args, axes, value, name, model, column, temperature, over)
+            self._known[key] = Expression(
+                op, args, axes, value, name, model, column, temperature, discount, trace, over
+            )
         return self._known[key]
 
     def _axes(self, names: Sequence[str]) -> frozenset[str]:
@@ -216,6 +234,17 @@ class _Parser:
         return axes | self._implied if "prompt" in axes else axes
 
 
+def _columns(op: str, document: Json, args: Sequence[Expression], axes: frozenset[str]) -> set[str]:
+    """The text columns whose tokens an expression runs over, or asks about."""
+    if op in FORWARDS or op == "length":
+        return {document["column"]}
+    if op == "at_end":
+        return {document["tokens"]}
+    if op == "column" and "token" in axes:
+        return {"response"}
+    return {arg.column for arg in args if "token" in arg.axes}
+
+
 def _mentions(document: Json, axis: str) -> bool:
     return axis in document["axes"] or any(_mentions(arg, axis) for arg in document.get("args", ()))
 
@@ -223,7 +252,7 @@ def _mentions(document: Json, axis: str) -> bool:
 def _verify(
     op: str, args: tuple[Expression, ...], axes: frozenset[str], over: frozenset[str], columns: set[str]
 ) -> None:
-    if op not in POINTWISE.keys() | REDUCTIONS | FORWARDS | {"min", "max", "constant", "column"}:
+    if op not in OPERATIONS:
         raise ValueError(f"no operation is called `{op}`")
     if len(columns) > 1:
         raise ValueError(f"`{op}` cannot align the tokens of {' and '.join(sorted(columns))}")
@@ -232,17 +261,17 @@ def _verify(
             raise ValueError(f"`{op}` over {sorted(over)} of {sorted(args[0].axes)} does not leave {sorted(axes)}")
         if ("token" in axes and over & CROSSING) or ("group" in axes and "prompt" in over):
             raise ValueError(f"`{op}` over {sorted(over)} leaves {sorted(axes)}, which do not align across samples")
-    elif args and axes != frozenset().union(*(arg.axes for arg in args)):
+    elif args and axes - ({"token"} if op == "at_end" else set()) != frozenset().union(*(arg.axes for arg in args)):
         raise ValueError(f"`{op}` does not have the axes {sorted(axes)}")
 
 
 def _splits(node: Expression) -> bool:
     """Whether the node is affine in the sums over samples below it, and uses them nowhere per sample."""
+    if node.op in REDUCTIONS:
+        return _splits(node.args[0]) and (node.op in ADDITIVE or not node.crosses)
     crossing = [arg for arg in node.args if arg.crosses]
     if not crossing:
         return True
-    if node.op in {"mean", "sum"}:
-        return _splits(node.args[0])
     in_numerator = node.op != "div" or node.args[1] not in crossing
     scales = node.op in {"mul", "div"} and len(crossing) == 1 and in_numerator
     return (scales or node.op in {"add", "sub", "neg", "stop"}) and all(
@@ -317,8 +346,12 @@ class _Evaluation:
             return self._column(node)
         if node.op in FORWARDS:
             return self._forward(node)
+        if node.op == "length":
+            return self._batch.sequences[node.column].lengths.to(torch.get_default_dtype())
         if node.op in REDUCTIONS:
             return self._reduce(node)
+        if node.op in RUNNING:
+            return self._running(node)
         args = [self._lifted(arg, node) for arg in node.args]
         if node.op in {"min", "max"}:
             return _fold(torch.minimum if node.op == "min" else torch.maximum, args)
@@ -340,11 +373,30 @@ class _Evaluation:
         tokens = self._batch.sequences[node.column].tokens
         return log_probabilities.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
+    def _running(self, node: Expression) -> torch.Tensor:
+        lengths = self._batch.sequences[node.column].lengths
+        if node.op == "at_end":
+            arg = node.args[0]
+            value = self.value(arg)
+            return running.at_end(value[self._batch.prompt] if arg.layout == PROMPT else value, lengths)
+        values = [self._lifted(arg, node) for arg in node.args]
+        match node.op:
+            case "suffix_sum":
+                return running.suffix_sum(values[0], lengths, node.discount)
+            case "suffix_min":
+                return running.suffix_min(values[0], lengths)
+            case _:
+                return running.generalised_advantages(values[0], values[1], lengths, node.discount, node.trace)
+
     def _reduce(self, node: Expression) -> torch.Tensor:
         arg = node.args[0]
         value = self.value(arg)
         if node.op == "sum":
             return self._summed(value, arg, node)
+        if node.op == "count":
+            return self._summed(torch.ones_like(value), arg, node)
+        if node.op in ("min_over", "max_over"):
+            return self._extreme(value, arg, node)
         count = self._aligned(self._count(arg, node), value, node)
         mean = self._summed(value, arg, node) / count
         if node.op == "mean":
@@ -366,6 +418,20 @@ class _Evaluation:
         into = self._rows(arg, node.layout)
         rows = self._batch.samples if node.layout == SAMPLE else self._totals.prompts
         return value.new_zeros(rows, *value.shape[1:]).index_add(0, into, value)
+
+    def _extreme(self, value: torch.Tensor, arg: Expression, node: Expression) -> torch.Tensor:
+        """The least or the greatest over the axes of `arg` that `node` no longer has; 0 where there is none."""
+        largest = node.op == "max_over"
+        if "vocab" in node.over:
+            value = value.amax(-1) if largest else value.amin(-1)
+        if arg.layout == node.layout:
+            return value
+        rows = {ONE: 1, SAMPLE: self._batch.samples, PROMPT: self._totals.prompts}[node.layout]
+        into = self._rows(arg, node.layout) if node.layout != ONE else torch.zeros(len(value), dtype=torch.long)
+        empty = value.new_full((rows, *value.shape[1:]), float("-inf") if largest else float("inf"))
+        found = empty.index_reduce(0, into.to(value.device), value, "amax" if largest else "amin")
+        found = torch.where(found.isinf(), 0, found)
+        return found[0] if node.layout == ONE else found
 
     def _count(self, arg: Expression, node: Expression) -> torch.Tensor:
         """How many values fall into each of `node`'s, at least 1, over the global batch; the vocabulary apart."""

@@ -8,7 +8,7 @@ from graph_programs import SPELLING
 
 from ptc import api
 from ptc.compiler import core
-from ptc.compiler.executable import unsupported
+from ptc.compiler.executable import OPERATIONS, unsupported
 
 
 def program(text: str = SPELLING) -> core.Program:
@@ -54,3 +54,9 @@ def test_only_pass_rates_are_watched_while_a_stage_runs() -> None:
     assert [found.title for found in unsupported(program(WATCHED))] == [
         "watching `reading` cannot be run in this version"
     ]
+
+
+def test_the_operations_of_a_loss_are_those_of_the_runtime() -> None:
+    from ptc.runtime import loss
+
+    assert OPERATIONS == loss.OPERATIONS

@@ -17,6 +17,6 @@ whose factor is the constant 0 is dropped before it is looked at, so that ``kl =
 
 from ptc.compiler.mathematics.bindings import Bindings, Table
 from ptc.compiler.mathematics.problems import MissingModel, Problem
-from ptc.compiler.mathematics.reader import elaborate
+from ptc.compiler.mathematics.reader import elaborate, opaque
 
-__all__ = ["Bindings", "MissingModel", "Problem", "Table", "elaborate"]
+__all__ = ["Bindings", "MissingModel", "Problem", "Table", "elaborate", "opaque"]

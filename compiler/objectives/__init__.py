@@ -93,8 +93,11 @@ class Objectives:
             for name, source in given.sources.items()
         }
         bindings = mathematics.Bindings(tables, given.models, given.numbers)
+        declaration = call.objective.declaration
+        if isinstance(declaration, ast.Extern):
+            return mathematics.opaque(declaration, bindings)
         try:
-            return mathematics.elaborate(call.objective.declaration, bindings)
+            return mathematics.elaborate(declaration, bindings)
         except mathematics.Problem as problem:
             self._in_objective(call, problem)
         except mathematics.MissingModel as missing:

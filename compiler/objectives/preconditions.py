@@ -26,8 +26,8 @@ class Preconditions:
     findings: Findings
 
     def hold(self, call: Call, given: Given) -> bool:
-        body = call.objective.declaration.body.statements
-        return all([self._holds(call, given, s.condition) for s in body if isinstance(s, ast.Where)])
+        wheres = [statement for statement in call.objective.body if isinstance(statement, ast.Where)]
+        return all([self._holds(call, given, where.condition) for where in wheres])
 
     def _holds(self, call: Call, given: Given, condition: ast.Expr) -> bool:
         """Whether a condition holds, as far as it can be decided; a report if it does not."""

@@ -1,0 +1,347 @@
+"""The objectives of the library once more, row by row, in NumPy and float64, after the formulas of their papers.
+
+`now` is the learner as it is differentiated, `then` the same numbers standing still: what a formula holds without
+gradient is taken from `then`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptc.runtime.batches import Sample
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class World:
+    """A batch of groups, and the logits (tokens, vocabulary) of each model on each column, sample after sample."""
+
+    groups: Sequence[Sequence[Sample]]
+    logits: Mapping[tuple[str, str], Sequence[Array]]
+    """By the role's name and the column; the learner is ``now`` and ``then``."""
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [sample for group in self.groups for sample in group]
+
+    @property
+    def count(self) -> int:
+        return len(self.samples)
+
+    def dist(self, model: str, i: int, column: str = "response", temperature: float = 1.0) -> Array:
+        scaled = self.logits[model, column][i] / temperature
+        top = scaled.max(-1, keepdims=True) if len(scaled) else np.zeros((0, 1))
+        return scaled - top - np.log(np.exp(scaled - top).sum(-1, keepdims=True))
+
+    def logp(self, model: str, i: int, column: str = "response", temperature: float = 1.0) -> Array:
+        tokens = np.array(self.samples[i].sequences[column][1], dtype=int)
+        return self.dist(model, i, column, temperature)[np.arange(len(tokens)), tokens]
+
+    def sampler(self, i: int) -> Array:
+        return np.array(self.samples[i].token_numbers["logprobs"])
+
+    def number(self, name: str) -> Array:
+        return np.array([sample.numbers[name] for sample in self.samples])
+
+    def members(self) -> list[list[int]]:
+        """The samples of each group."""
+        ends = np.cumsum([len(group) for group in self.groups])
+        return [list(range(end - len(group), end)) for group, end in zip(self.groups, ends, strict=True)]
+
+    def per_sample(self, function: Callable[[int], float]) -> float:
+        return sum(function(i) for i in range(self.count)) / self.count
+
+    def per_token(self, function: Callable[[int], Array]) -> float:
+        return float(np.concatenate([function(i) for i in range(self.count)]).mean())
+
+
+def mean(values: Array) -> float:
+    """Of the tokens of a sample; 0 where it has none."""
+    return float(values.mean()) if len(values) else 0.0
+
+
+def log_sigmoid(x: float) -> float:
+    return -float(np.logaddexp(0, -x))
+
+
+def sigmoid(x: float) -> float:
+    return float(np.exp(log_sigmoid(x)))
+
+
+def clipped(ratio: Array, advantage: Array | float, low: float = 0.2, high: float = 0.2) -> Array:
+    return np.minimum(ratio * advantage, np.clip(ratio, 1 - low, 1 + high) * advantage)
+
+
+def suffix(values: Array) -> Array:
+    return np.array([values[t:].sum() for t in range(len(values))])
+
+
+def kl(one: Array, other: Array) -> Array:
+    return (np.exp(one) * (one - other)).sum(-1)
+
+
+# Token targets --------------------------------------------------------------------------------------------------------
+
+
+def sft(w: World) -> float:
+    return -w.per_token(lambda i: w.logp("now", i))
+
+
+def dft(w: World) -> float:
+    return -w.per_token(lambda i: np.exp(w.logp("then", i)) * w.logp("now", i))
+
+
+def anchored_sft(w: World) -> float:
+    away = w.per_token(lambda i: kl(w.dist("now", i), w.dist("reference", i)))
+    return 0.05 * away + dft(w)
+
+
+def proximal_sft(w: World) -> float:
+    return -w.per_token(lambda i: clipped(np.exp(w.logp("now", i) - w.logp("then", i)), 1.0))
+
+
+def chord(w: World) -> float:
+    def token(i: int) -> Array:
+        p = np.exp(w.logp("then", i))
+        return p * (1 - p) * w.logp("now", i)
+
+    return -w.per_token(token)
+
+
+# Preferences ----------------------------------------------------------------------------------------------------------
+
+
+def log_ratio(w: World, i: int, column: str, per_token: bool = False) -> float:
+    values = w.logp("now", i, column) - w.logp("reference", i, column)
+    return float(values.mean() if per_token else values.sum())
+
+
+def margin(w: World, i: int, per_token: bool = False) -> float:
+    return log_ratio(w, i, "chosen", per_token) - log_ratio(w, i, "rejected", per_token)
+
+
+def dpo(w: World) -> float:
+    return -w.per_sample(lambda i: log_sigmoid(0.3 * margin(w, i)))
+
+
+def dpo_norm(w: World) -> float:
+    return -w.per_sample(lambda i: log_sigmoid(5 * margin(w, i, per_token=True)))
+
+
+def cdpo(w: World) -> float:
+    return -w.per_sample(lambda i: 0.9 * log_sigmoid(0.1 * margin(w, i)) + 0.1 * log_sigmoid(-0.1 * margin(w, i)))
+
+
+def robust(w: World) -> float:
+    def pair(i: int) -> float:
+        m = 0.1 * margin(w, i)
+        return -(0.9 * log_sigmoid(m) - 0.1 * log_sigmoid(-m)) / 0.8
+
+    return w.per_sample(pair)
+
+
+def ipo(w: World) -> float:
+    return w.per_sample(lambda i: (margin(w, i, per_token=True) - 5) ** 2)
+
+
+def hinge(w: World) -> float:
+    return w.per_sample(lambda i: max(0.0, 1 - 0.1 * margin(w, i)))
+
+
+def rpo(w: World) -> float:
+    return -w.per_sample(lambda i: log_sigmoid(0.1 * margin(w, i)) + mean(w.logp("now", i, "chosen")))
+
+
+def kto(w: World) -> float:
+    def gain(i: int, model: str) -> float:
+        return float((w.logp(model, i) - w.logp("reference", i)).sum())
+
+    base, label = max(0.0, w.per_sample(lambda i: gain(i, "then"))), w.number("label")
+    return w.per_sample(
+        lambda i: (
+            1 - sigmoid(0.1 * (gain(i, "now") - base))
+            if label[i]
+            else 1.5 * (1 - sigmoid(0.1 * (base - gain(i, "now"))))
+        )
+    )
+
+
+def orpo(w: World) -> float:
+    def pair(i: int) -> float:
+        good, bad = (float(w.logp("now", i, column).mean()) for column in ("chosen", "rejected"))
+        odds = [np.exp(x) / (1 - np.exp(x)) for x in (good, bad)]
+        return -good - 0.1 * log_sigmoid(float(np.log(odds[0] / odds[1])))
+
+    return w.per_sample(pair)
+
+
+def simpo(w: World) -> float:
+    def pair(i: int) -> float:
+        gap = w.logp("now", i, "chosen").mean() - w.logp("now", i, "rejected").mean()
+        return -log_sigmoid(0.1 * gap - 0.5)
+
+    return w.per_sample(pair)
+
+
+def cpo(w: World) -> float:
+    def pair(i: int) -> float:
+        chosen, rejected = w.logp("now", i, "chosen"), w.logp("now", i, "rejected")
+        return -log_sigmoid(0.1 * (chosen.sum() - rejected.sum())) - float(chosen.mean())
+
+    return w.per_sample(pair)
+
+
+# Rewards --------------------------------------------------------------------------------------------------------------
+
+
+def standardised(w: World) -> Array:
+    rewards, advantages = w.number("reward"), np.zeros(w.count)
+    for members in w.members():
+        spread = rewards[members].std(ddof=1) if len(members) > 1 else 0.0
+        advantages[members] = (rewards[members] - rewards[members].mean()) / (spread + 1e-4)
+    return advantages
+
+
+def centred(w: World) -> Array:
+    rewards, advantages = w.number("reward"), np.zeros(w.count)
+    for members in w.members():
+        advantages[members] = rewards[members] - rewards[members].mean()
+    return advantages
+
+
+def ratio(w: World, i: int) -> Array:
+    return np.exp(w.logp("now", i) - w.sampler(i))
+
+
+def k3(w: World, i: int) -> Array:
+    q = np.exp(w.logp("reference", i) - w.logp("now", i))
+    return q - np.log(q) - 1
+
+
+def entropy_bonus(w: World) -> float:
+    return w.per_token(lambda i: (np.exp(w.dist("now", i)) * w.dist("now", i)).sum(-1))
+
+
+def reinforce(w: World) -> float:
+    held = np.array([(w.logp("then", i) - w.logp("reference", i)).sum() for i in range(w.count)])
+    reward = w.number("reward") - 0.1 * held
+    return -w.per_sample(lambda i: (reward[i] - reward.mean()) * w.logp("now", i).sum())
+
+
+def reinforce_pp(w: World) -> float:
+    returns = [w.number("reward")[i] - 0.1 * suffix(w.logp("then", i) - w.logp("reference", i)) for i in range(w.count)]
+    flat = np.concatenate(returns)
+    return -w.per_token(lambda i: clipped(ratio(w, i), (returns[i] - flat.mean()) / (flat.std(ddof=1) + 1e-4)))
+
+
+def rloo(w: World) -> float:
+    held = np.array([(w.logp("then", i) - w.logp("reference", i)).sum() for i in range(w.count)])
+    reward, losses = w.number("reward") - 0.1 * held, []
+    for members in w.members():
+        for i in members:
+            others = [reward[j] for j in members if j != i]
+            advantage = reward[i] - sum(others) / len(others) if others else 0.0
+            whole = np.exp(w.logp("now", i).sum() - w.sampler(i).sum())
+            losses.append(-clipped(whole, advantage))
+    return float(np.mean(losses))
+
+
+def grpo(w: World) -> float:
+    """With truncated importance weights: one step per batch, so the ratio is 1 where the gradient is taken."""
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        step = np.exp(w.logp("now", i) - w.logp("then", i))
+        weight = np.minimum(np.exp(w.logp("then", i) - w.sampler(i)), 2)
+        return mean(0.05 * step * k3(w, i) - weight * clipped(step, advantage[i], high=0.28))
+
+    return w.per_sample(sample)
+
+
+def dr_grpo(w: World) -> float:
+    advantage = centred(w)
+    return w.per_sample(lambda i: float((0.05 * k3(w, i) - clipped(ratio(w, i), advantage[i])).sum()) / 4)
+
+
+def dapo(w: World) -> float:
+    advantage = standardised(w)
+    return w.per_token(lambda i: 0.05 * k3(w, i) - clipped(ratio(w, i), advantage[i], high=0.28))
+
+
+def gspo(w: World) -> float:
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        whole = np.exp(mean(w.logp("now", i) - w.sampler(i)))
+        return 0.05 * mean(k3(w, i)) - float(clipped(whole, advantage[i], 3e-4, 4e-4))
+
+    return w.per_sample(sample)
+
+
+def cispo(w: World) -> float:
+    advantage = standardised(w)
+
+    def token(i: int) -> Array:
+        weight = np.minimum(np.exp(w.logp("then", i) - w.sampler(i)), 5)
+        return weight * advantage[i] * w.logp("now", i)
+
+    return -w.per_token(token)
+
+
+def lite_ppo(w: World) -> float:
+    advantage = centred(w) / (w.number("reward").std(ddof=1) + 1e-4)
+    return -w.per_token(lambda i: clipped(ratio(w, i), advantage[i]))
+
+
+# Teachers -------------------------------------------------------------------------------------------------------------
+
+
+def forward_kl(w: World) -> float:
+    return w.per_token(lambda i: kl(w.dist("teacher", i, temperature=2), w.dist("now", i, temperature=2)))
+
+
+def reverse_kl(w: World) -> float:
+    return w.per_sample(lambda i: mean(kl(w.dist("now", i), w.dist("teacher", i))))
+
+
+def gkd(w: World) -> float:
+    def token(i: int) -> Array:
+        own, theirs = w.dist("now", i, temperature=0.9), w.dist("teacher", i, temperature=0.9)
+        mixture = np.log(0.3 * np.exp(theirs) + 0.7 * np.exp(own))
+        return 0.3 * kl(theirs, mixture) + 0.7 * kl(own, mixture)
+
+    return w.per_token(token)
+
+
+def on_policy_distillation(w: World) -> float:
+    return -w.per_token(lambda i: ratio(w, i) * (w.logp("teacher", i) - w.sampler(i)))
+
+
+def mopd(w: World) -> float:
+    route = w.number("route")
+
+    def token(i: int) -> Array:
+        teacher = ("teacher", "second", "third")[int(route[i])]
+        return ratio(w, i) * (w.logp(teacher, i) - w.sampler(i))
+
+    return -w.per_token(token)
+
+
+def g_opd(w: World) -> float:
+    def token(i: int) -> Array:
+        before = w.logp("reference", i)
+        return ratio(w, i) * (1.25 * (w.logp("teacher", i) - before) - (w.sampler(i) - before))
+
+    return -w.per_token(token)
+
+
+def minillm(w: World) -> float:
+    def sample(i: int) -> float:
+        gain = w.logp("teacher", i) - w.sampler(i)
+        return mean(kl(w.dist("now", i), w.dist("teacher", i)) - ratio(w, i) * (suffix(gain) - gain))
+
+    return w.per_sample(sample)
