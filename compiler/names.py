@@ -8,41 +8,14 @@ row says why not. Tests compare every TRL name and default with the installed TR
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
 
-Value = None | bool | int | float | str | tuple[float, ...] | tuple[str, ...]
-"""A default. ``None`` is the program's `none`; of a row whose origin is `MUST` it means nothing."""
+from ptc.compiler.name import MUST, PTC, PUBLISHED, TORCH, TRL, Name, Origin, Place, Value
+from ptc.compiler.objective_names import OBJECTIVES
 
-TRL: Final = "TRL 1.16"
-TORCH: Final = "PyTorch"
-PTC: Final = "ptc"
-MUST: Final = "must be written"
-"""There is no default: the checker asks for it."""
-
-Origin = Literal["TRL 1.16", "PyTorch", "ptc", "must be written"]
-
-Place = Literal["stage", "adamw", "sample", "sft", "grpo", "dpo", "reverse_kl", "model", "watch", "column", "profile"]
-"""What a row belongs to: a stage's settings, the arguments of a call, roles of models, columns, the profile."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """One row. `trl` lists TRL's spellings (first the present one), empty where TRL has no such thing; `theirs` is the
-    default of the first."""
-
-    where: Place
-    ours: str
-    default: Value
-    origin: Origin
-    trl: tuple[str, ...] = ()
-    theirs: Value = None
-    note: str = ""
-    """For the page: units, what differs, what to write instead. A sentence or nothing."""
-
-    @property
-    def required(self) -> bool:
-        return self.origin == MUST
-
+__all__ = [
+    "METRICS", "MUST", "NAMES", "PTC", "PUBLISHED", "TORCH", "TRL", "Metric", "Name", "Origin", "Place", "Value",
+    "defaults", "hint", "known_elsewhere", "lookup", "rows", "spelled",
+]  # fmt: skip
 
 # fmt: off
 NAMES: tuple[Name, ...] = (
@@ -92,16 +65,7 @@ NAMES: tuple[Name, ...] = (
     Name("sample", "max_tokens", 512, TRL, ("max_completion_length", "max_new_tokens"), 512, "Tokens of a response."),
     Name("sample", "max_lag", 0, PTC, ("steps_per_generation",), None,
          "Optimizer steps between the weights that sampled and those that learn."),
-    # objectives ------------------------------------------------------------------------------------------------------
-    Name("grpo", "clip_low", 0.2, TRL, ("epsilon",), 0.2),
-    Name("grpo", "clip_high", 0.2, TRL, ("epsilon_high",), None, "TRL's default is its `epsilon`; DAPO uses 0.28."),
-    Name("grpo", "kl", 0.0, TRL, ("beta",), 0.0, "Weight of the k3 estimate of KL(policy, reference)."),
-    Name("grpo", "reference", None, PTC, ("ref_model",), None,
-         "A frozen model of the stage. TRL loads the hub id in the model's config."),
-    Name("dpo", "beta", 0.1, TRL, ("beta",), 0.1),
-    Name("dpo", "reference", None, MUST, ("ref_model",), None, "`freeze reference = tuned`; never by hub id."),
-    Name("reverse_kl", "teacher", None, MUST, ("teacher_model", "teacher_model_name_or_path"), None,
-         "`freeze teacher = …`. The objective is TRL's distillation with `beta = 1` (reverse KL)."),
+    *OBJECTIVES,
     # roles and models ------------------------------------------------------------------------------------------------
     Name("model", "policy", None, MUST, ("model", "model_name_or_path"), None, '`train policy = hf.model("…")`.'),
     Name("model", "reference", None, PTC, ("ref_model",), None, "`freeze reference = …`"),

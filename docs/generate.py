@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ptc import api, checking, drawing
 from ptc.compiler import names
+from ptc.compiler.objective_names import OBJECTIVES as OBJECTIVE_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = "examples/spelling.pt"
@@ -44,6 +45,8 @@ METRICS_HEAD = """\
 def from_trl() -> str:
     parts = [HEAD]
     for place, title in PLACES.items():
+        if place == "model":
+            parts.append("## The other objectives\n\n" + other_objectives())
         parts.append(f"## {title}\n\n" + table(place))
     meanings = [(f"`{m.name}`", m.meaning, "" if m.trl else "ptc's own") for m in names.METRICS]
     parts.append(METRICS_HEAD + "\n" + grid(("name", "meaning", ""), meanings))
@@ -60,6 +63,23 @@ def table(place: names.Place) -> str:
     values = ["" if row.required or row.default is None else f"`{names.spelled(row.default)}`" for row in rows]
     origins = [row.origin for row in rows]
     return grid(("here", "TRL", "default", "origin", ""), zip(ours, theirs, values, origins, notes, strict=True))
+
+
+def other_objectives() -> str:
+    """The arguments of the objectives that have no table of their own."""
+    rows = [row for row in OBJECTIVE_NAMES if row.where not in PLACES]
+    cells = [
+        (
+            f"`{row.where}`",
+            f"`{row.ours}`",
+            ", ".join(f"`{spelling}`" for spelling in row.trl) or "–",
+            "" if row.required or row.default is None else f"`{names.spelled(row.default)}`",
+            row.origin,
+            row.note,
+        )
+        for row in rows
+    ]
+    return grid(("objective", "here", "TRL", "default", "origin", ""), cells)
 
 
 def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -94,6 +114,47 @@ def demo() -> str:
     return "\n".join(parts)
 
 
+LIBRARY_HEAD = """\
+# The objectives of the library
+
+Each as it stands in `stdlib/objectives/`, to be read beside its paper. What a loss may hold is said in
+`tests/spec/losses.md`, what a head may ask in `tests/spec/signatures.md`; a program may contain objectives of its own.
+This page is generated.
+"""
+
+FAMILIES = {
+    "Token targets": ("sft", "pretrain", "dft", "proximal_sft", "anchored_sft", "chord"),
+    "Preferences": (
+        *("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "kto"),
+        *("orpo", "simpo", "cpo"),
+    ),
+    "Reward models": ("bradley_terry", "prm"),
+    "Rewards": (
+        *("reinforce", "reinforce_pp", "rloo", "grpo", "dr_grpo", "dapo", "gspo", "cispo", "lite_ppo", "ppo"),
+        *("process_sum", "process_min", "entropy_bonus"),
+    ),
+    "Rewards and demonstrations": ("luffy",),
+    "Teachers": (
+        *("forward_kl", "reverse_kl", "gkd", "on_policy_distillation", "mopd", "g_opd", "minillm"),
+        *("context_distillation", "self_distillation"),
+    ),
+}
+
+
+def library() -> str:
+    """Every objective of the library, by what it learns from."""
+    files = {path.stem for path in (ROOT / "stdlib" / "objectives").glob("*.pt")}
+    listed = [name for names_ in FAMILIES.values() for name in names_]
+    assert sorted(listed) == sorted(files), f"not in a family: {files.symmetric_difference(listed)}"
+    parts = [LIBRARY_HEAD]
+    for family, members in FAMILIES.items():
+        parts.append(f"## {family}\n")
+        for name in members:
+            body = (ROOT / "stdlib" / "objectives" / f"{name}.pt").read_text(encoding="utf-8")
+            parts.append(f"### {name}\n\n{fenced('pt', body)}")
+    return "\n".join(parts)
+
+
 def readme() -> str:
     """README.md with the demo's program between its marks."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -107,7 +168,7 @@ def fenced(language: str, text: str) -> str:
     return f"```{language}\n{text.rstrip()}\n```\n"
 
 
-PAGES = {"docs/from-trl.md": from_trl, "docs/demo.md": demo, "README.md": readme}
+PAGES = {"docs/from-trl.md": from_trl, "docs/demo.md": demo, "docs/objectives.md": library, "README.md": readme}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

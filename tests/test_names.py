@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,26 @@ from typing import Any
 import pytest
 
 from ptc.compiler import names
+from ptc.lang import ast
+from ptc.lang.parse import parse
+from ptc.lang.source import Source
 
 CONFIGS = {
     "stage": "SFTConfig",
     "adamw": "SFTConfig",
     "sample": "GRPOConfig",
-    "grpo": "GRPOConfig",
-    "dpo": "DPOConfig",
+    **dict.fromkeys(("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo"), "DPOConfig"),
+    "kto": "KTOConfig",
+    "orpo": "experimental.orpo.ORPOConfig",
+    **dict.fromkeys(("simpo", "cpo"), "experimental.cpo.CPOConfig"),
+    "bradley_terry": "RewardConfig",
+    **dict.fromkeys(("grpo", "dr_grpo", "dapo", "gspo", "cispo", "lite_ppo", "reinforce_pp"), "GRPOConfig"),
+    **dict.fromkeys(("process_sum", "process_min", "luffy"), "GRPOConfig"),
+    "rloo": "RLOOConfig",
     "reverse_kl": "DistillationConfig",
+    "gkd": "experimental.gkd.GKDConfig",
 }
+OBJECTIVES = Path(__file__).parent.parent / "stdlib" / "objectives"
 NOT_IN_CONFIGS = {
     "train_batch_size",
     "max_seq_length",
@@ -28,6 +40,7 @@ NOT_IN_CONFIGS = {
     "teacher_model",
     "num_iterations",
     "generation_batch_size",
+    "rpo_alpha",
     "disable_dropout",
     "precompute_ref_log_probs",
 }
@@ -54,10 +67,37 @@ def test_a_required_name_has_no_default() -> None:
     assert names.spelled((0.9, 0.999)) == "[0.9, 0.999]"
 
 
+@pytest.mark.parametrize("path", sorted(OBJECTIVES.glob("*.pt")), ids=lambda path: path.stem)
+def test_the_numbers_of_an_objective_are_in_the_table(path: Path) -> None:
+    tree, found = parse(Source(path.name, path.read_text(encoding="utf-8")))
+    assert not found
+    [objective] = [node for node in tree.statements if isinstance(node, ast.Objective)]
+    assert objective.name.id == path.stem
+    written = {
+        parameter.name.id: _default(parameter.default)
+        for parameter in objective.parameters
+        if parameter.type.name in ("Real", "Int", "Bool")
+    }
+    rows = {row.ours: row for row in names.rows(path.stem) if row.ours in written}
+    assert {name: row.default for name, row in rows.items()} == written
+    assert all(row.required == (written[name] is None) for name, row in rows.items())
+
+
+def _default(expr: ast.Expr | None) -> float | bool | None:
+    match expr:
+        case ast.Number(value=value):
+            return value
+        case ast.Name(id="true" | "false"):
+            return expr.id == "true"
+        case _:
+            return None
+
+
 @cache
 def trl_defaults(config: str) -> dict[str, Any]:
     trl = pytest.importorskip("trl")
-    fields = dataclasses.fields(getattr(trl, config))
+    module, _, name = config.rpartition(".")
+    fields = dataclasses.fields(getattr(importlib.import_module(f"trl.{module}" if module else trl.__name__), name))
     return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
 
 
