@@ -16,6 +16,9 @@ from ptc.compiler.meaning import interval
 ORIGINAL = ("sample", "score")
 """Steps behind which a filter looks at what was generated, and no longer at what the prompts are about."""
 
+PROMPT: Json = {"op": "column", "name": "prompt"}
+"""What ``prompts(.prompt, …)`` makes prompts of: they stay what they are."""
+
 
 @dataclass(frozen=True)
 class Strand:
@@ -23,11 +26,10 @@ class Strand:
 
     origin: str
     """What the rows are: the name of a dataset and its split, or a generator with its seed and settings."""
-    prompted: str
-    """How prompts were made of the rows. Slices keep two strands apart only where these are equal."""
-    low: float
-    high: float
-    """The shares of the prompts' hash between which they lie."""
+    prompted: str = ""
+    """How prompts were made of the rows; empty for rows that came with prompts."""
+    shares: tuple[tuple[str, float, float], ...] = ()
+    """For each way of prompting on the way: the shares of the prompts' hash between which they lie."""
     filters: frozenset[str] = frozenset()
     """Steps that only a part of the prompts passes."""
     topics: frozenset[str] = frozenset()
@@ -42,15 +44,23 @@ class Strand:
         """The distribution that the prompts are from, whatever the split and the seed."""
         return family(self.source)
 
+    def interval(self, prompted: str) -> tuple[float, float]:
+        """Between which shares of the hash of prompts that were made in one way the rows lie."""
+        return next(((low, high) for key, low, high in self.shares if key == prompted), (0.0, 1.0))
+
+    def cut(self, low: float, high: float) -> Strand | None:
+        """What lies in a slice; None where nothing does."""
+        before = self.interval(self.prompted)
+        low, high = max(low, before[0]), min(high, before[1])
+        others = tuple(share for share in self.shares if share[0] != self.prompted)
+        return replace(self, shares=(*others, (self.prompted, low, high))) if low < high else None
+
     def contains(self, other: Strand) -> bool:
         """Whether every prompt of the other is one of these, for certain."""
-        return (
-            (self.origin, self.prompted) == (other.origin, other.prompted)
-            and self.low <= other.low
-            and other.high <= self.high
-            and self.filters <= other.filters
-            and self.without <= other.without
-        )
+        if (self.origin, self.prompted) != (other.origin, other.prompted):
+            return False
+        within = all(_within(other.interval(key), (low, high)) for key, low, high in self.shares)
+        return within and self.filters <= other.filters and self.without <= other.without
 
     def overlaps(self, other: Strand) -> bool:
         """Whether both hold the same prompts, as far as the text decides it: no for filters on different topics."""
@@ -58,12 +68,18 @@ class Strand:
             return False
         if not (self.topics <= other.topics or other.topics <= self.topics):
             return False
-        if self.prompted != other.prompted:
-            return True
-        return self.low < other.high and other.low < self.high
+        return all(_meet(other.interval(key), (low, high)) for key, low, high in self.shares)
 
     def _excludes(self, other: Strand) -> bool:
         return any(taken.contains(other) for strands in self.without for taken in strands)
+
+
+def _within(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 @dataclass
@@ -87,7 +103,7 @@ class Domains:
 
     def _strands(self, source: core.Source) -> Iterator[Strand]:
         if not source.parts:
-            yield Strand(identity(source), "", 0.0, 1.0, source=source)
+            yield Strand(identity(source), source=source)
         for strand in (strand for rows in source.parts for strand in self.of(rows)):
             yield from self._after(source, strand)
 
@@ -95,12 +111,12 @@ class Domains:
         """What a step leaves of a strand."""
         match step.kind:
             case "prompts":
-                yield replace(strand, prompted=canonical(step.settings["columns"].get("prompt")), low=0.0, high=1.0)
+                made = step.settings["columns"].get("prompt")
+                yield strand if made == PROMPT else replace(strand, prompted=canonical([strand.prompted, made]))
             case "slice":
-                low, high = interval(step)
-                cut = replace(strand, low=max(low, strand.low), high=min(high, strand.high))
-                if cut.low < cut.high:
-                    yield cut
+                part = strand.cut(*interval(step))
+                if part is not None:
+                    yield part
             case "without":
                 other = step.inputs["other"]
                 taken = self.of(other) if isinstance(other, core.Source) else ()

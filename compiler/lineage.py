@@ -34,6 +34,13 @@ def parents(model: core.Model) -> tuple[core.Model, ...]:
     return tuple(value for value in model.inputs.values() if isinstance(value, core.Model))
 
 
+def root(model: core.Model) -> core.Model:
+    """The model at the beginning of the line; behind a merge, of the first line."""
+    while parents(model):
+        model = parents(model)[0]
+    return model
+
+
 @dataclass(frozen=True)
 class Lineage:
     """The stages of a program by the models that they left behind."""

@@ -47,6 +47,16 @@ class Shape:
         return self.blocks + (self.embeddings or 0)
 
     @property
+    def layout(self) -> tuple[int, ...]:
+        """What two models must have in common for their layers to be compared number by number."""
+        return (self.hidden, self.layers, self.heads, self.kv_heads, self.head_dim, self.intermediate, self.experts)
+
+    @property
+    def words(self) -> str:
+        """``2 layers of width 64``."""
+        return f"{self.layers} layers of width {self.hidden}"
+
+    @property
     def cached_per_token(self) -> int:
         """Numbers that the cache of keys and values holds for each token."""
         return 2 * self.layers * self.kv_heads * self.head_dim

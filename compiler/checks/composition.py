@@ -166,7 +166,7 @@ def check_ancestor_teacher_regression(view: View, findings: Findings) -> None:
         for teacher in teachers(stage):
             if teacher.verb != "freeze" or not view.lineage.is_ancestor(teacher.init, student.init):
                 continue
-            known = view.lineage.behind(teacher.init)
+            known = {one for role in teachers(stage) for one in view.lineage.behind(role.init)}
             for between in view.lineage.before(stage):
                 consolidates = any(claim.role == "consolidates" for claim in between.claims)
                 if between not in known and not consolidates:

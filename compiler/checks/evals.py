@@ -98,13 +98,16 @@ def _report_leak(
         "P204",
         f"prompts of the eval `{one.name}` are trained on in stage `{stage.name}`",
         [at(source.span, "trained on"), at(one.span, f"`{one.name}` measures on the same prompts")],
-        [
-            f"trained on {trained.low:.0%} to {trained.high:.0%} of the prompts, "
-            f"measured on {held.low:.0%} to {held.high:.0%}"
-        ],
+        [f"trained on {_share(trained)} of the prompts, measured on {_share(held)}"],
         ["give each its own share:  tasks |> slice(0%, 80%)  and  tasks |> slice(80%, 90%)"],
         severity=severity,
     )
+
+
+def _share(strand: Strand) -> str:
+    """``80% to 100%``, of the prompts as they were made last."""
+    low, high = strand.interval(strand.prompted)
+    return f"{low:.0%} to {high:.0%}"
 
 
 def check_split_by_seed(view: View, findings: Findings) -> None:

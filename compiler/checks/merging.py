@@ -43,8 +43,8 @@ def _compare(view: View, merge: core.Model, first: core.Model, other: core.Model
         title, note = "do not share a tokenizer", "a row of the embedding belongs to another token in each"
     elif None not in (one.architecture, two.architecture) and one.architecture != two.architecture:
         title, note = "are of two architectures", f"{one.architecture} and {two.architecture}"
-    elif None not in (one.parameters, two.parameters) and one.parameters != two.parameters:
-        title, note = "differ in size", f"{one.parameters:,} and {two.parameters:,} parameters"
+    elif one.shape is not None and two.shape is not None and one.shape.layout != two.shape.layout:
+        title, note = "are of two shapes", f"{one.shape.words} and {two.shape.words}"
     elif one.adapter is not None or two.adapter is not None:
         title, note = "have adapters apart", "the mean of two products A·B is not the product of the means"
         adapted = first if one.adapter is not None else other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptc.compiler import core
-from ptc.compiler.checks.view import View, anchors, name_of, read, same_weights, teachers
+from ptc.compiler.checks.view import View, anchors, name_of, read, same_weights, taught_by
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import bare
 from ptc.compiler.losses import contexts, forms_ratio, has_kl
@@ -47,31 +47,22 @@ def _strange_reference(role: core.Role, learner: core.Role, findings: Findings) 
 def check_zero_signal_teacher(view: View, findings: Findings) -> None:
     """R307: a teacher equal to its student, in the same context, gives no signal."""
     for stage in view.program.stages:
-        for role in teachers(stage):
-            same = role.verb == "freeze" and same_weights(role.init, stage.learner.init)
-            if same and not _privileged(stage, role) and not _beside_another(stage, role):
+        for term in stage.terms:
+            roles = taught_by(term)
+            if roles and all(_is_student(term, role, stage.learner) for role in roles):
                 findings.add(
                     "R307",
-                    f"`{role.name}` and `{stage.learner.name}` start from the same weights",
-                    [at(role.span, "the same model"), at(stage.learner.span, "the same model")],
+                    f"`{roles[0].name}` and `{stage.learner.name}` start from the same weights",
+                    [at(roles[0].span, "the same model"), at(stage.learner.span, "the same model")],
                     ["the loss is 0 and its gradient too at the first step: there is nothing to learn"],
                     ["freeze teacher = another_model"],
                 )
 
 
-def _beside_another(stage: core.Stage, teacher: core.Role) -> bool:
-    """Whether each loss that reads the teacher also reads one of other weights, whose signal is not 0."""
-    terms = [term for term in stage.terms if any(teacher in part.models for part in term.loss.walk())]
-    return all(
-        any(not same_weights(role.init, teacher.init) for part in term.loss.walk() for role in part.models)
-        for term in terms
-    )
-
-
-def _privileged(stage: core.Stage, teacher: core.Role) -> bool:
-    """Whether the teacher reads something that the student does not."""
-    terms = [term for term in stage.terms if any(teacher in part.models for part in term.loss.walk())]
-    return all(contexts(term.loss, teacher) != contexts(term.loss, stage.learner) for term in terms)
+def _is_student(term: core.Term, teacher: core.Role, student: core.Role) -> bool:
+    """Whether a teacher is its student at the first step: the same weights that read the same."""
+    same = teacher.verb == "freeze" and same_weights(teacher.init, student.init)
+    return same and contexts(term.loss, teacher) == contexts(term.loss, student)
 
 
 def check_adapter_reference(view: View, findings: Findings) -> None:

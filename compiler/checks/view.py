@@ -91,8 +91,13 @@ def read(stage: core.Stage) -> tuple[core.Role, ...]:
 
 def teachers(stage: core.Stage) -> tuple[core.Role, ...]:
     """The roles that the learner is compared with and that are no anchors: what it learns from."""
-    held = anchors(stage)
-    return tuple(role for role in read(stage) if role.verb != "train" and role not in held)
+    return tuple(dict.fromkeys(role for term in stage.terms for role in taught_by(term)))
+
+
+def taught_by(term: core.Term) -> tuple[core.Role, ...]:
+    """The teachers of one term, each once."""
+    roles = dict.fromkeys(role for part in term.loss.walk() for role in part.models)
+    return tuple(role for role in roles if role.verb != "train" and role not in term.anchors)
 
 
 def same_weights(first: core.Model, second: core.Model) -> bool:
