@@ -16,12 +16,14 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
 from ptc.compiler.imports import Imports
 from ptc.compiler.models import Models
+from ptc.compiler.observers import Observers
 from ptc.compiler.parameters import Parameters
 from ptc.compiler.recipes import Recipes
 from ptc.compiler.scope import Alias, Constant, Entry, Objective, Poison, Recipe, Scope, Thing
 from ptc.compiler.stages import Stages, renamed
 from ptc.compiler.values import Unknown
 from ptc.lang import ast
+from ptc.lang.source import Span
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Made:
     stages: list[core.Stage] = field(default_factory=list)
     reports: list[core.Eval] = field(default_factory=list)
     exports: list[core.Export] = field(default_factory=list)
+    protects: list[core.Protect] = field(default_factory=list)
+    allows: list[core.Allow] = field(default_factory=list)
     whole: bool = True
     """False if a declaration was left out because it is wrong."""
 
@@ -52,6 +56,7 @@ class Shop:
     externs: Externs
     recipes: Recipes
     imports: Imports
+    observers: Observers
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Declarations:
     shop: Shop
     scope: Scope
     made: Made
+    block: Span | None = None
+    """The body of the recipe that is written out; None at the top level of a file."""
 
     @property
     def findings(self) -> Findings:
@@ -68,8 +75,12 @@ class Declarations:
 
     def all(self, statements: tuple[ast.Statement, ...]) -> None:
         """Elaborates statements in the order of the text."""
-        for statement in statements:
-            self.statement(statement)
+        for number, statement in enumerate(statements):
+            if isinstance(statement, ast.Allow):
+                behind = statements[number + 1].span if number + 1 < len(statements) else statement.span
+                self._allow(statement, self.block or behind)
+            else:
+                self.statement(statement)
 
     def statement(self, statement: ast.Statement) -> None:
         match statement:
@@ -100,10 +111,10 @@ class Declarations:
                 self.made.whole = False
                 for name in statement.names:
                     self.scope.entries.setdefault(name, Entry(Poison(), statement.span))
-            case ast.Protect() | ast.Allow():
-                word = type(statement).__name__.lower()
-                self.findings.add("N110", f"`{word}` is not in this version", [at(statement.span, "remove it for now")])
-                self.made.whole = False
+            case ast.Protect():
+                protect = self.shop.observers.protect(statement, self.scope)
+                self.made.protects.extend([protect] if protect is not None else [])
+                self.made.whole &= protect is not None
             case ast.Return():
                 pass
             case _:
@@ -170,6 +181,9 @@ class Declarations:
         return entry.thing if entry is not None and isinstance(entry.thing, Recipe) else None
 
     def _stage(self, statement: ast.Stage) -> None:
+        for inner in statement.body.statements:
+            if isinstance(inner, ast.Allow):
+                self._allow(inner, statement.span)
         stage = self.shop.stages.stage(statement, self.scope)
         self.declare(statement.name, stage)
         if stage is not None:
@@ -188,6 +202,11 @@ class Declarations:
             self.made.whole = False
         else:
             self.made.exports.append(core.Export(model, path, statement.span))
+
+    def _allow(self, statement: ast.Allow, scope: Span) -> None:
+        allow = self.shop.observers.allow(statement, scope)
+        self.made.allows.extend([allow] if allow is not None else [])
+        self.made.whole &= allow is not None
 
     # Heads ------------------------------------------------------------------------------------------------------------
 
@@ -227,9 +246,9 @@ class Declarations:
             self.made.whole = False
         self.scope.declare(name, thing if thing is not None else Poison(), members)
 
-    def within(self, scope: Scope) -> Declarations:
-        """The same for declarations that stand inside another scope, and add to the same program."""
-        return Declarations(self.shop, scope, self.made)
+    def within(self, scope: Scope, block: Span) -> Declarations:
+        """The same for the body of a recipe, in a scope of its own: it adds to the same program."""
+        return Declarations(self.shop, scope, self.made, block)
 
     def elsewhere(self, scope: Scope, made: Made) -> Declarations:
         """The same for the declarations of another file."""

@@ -17,6 +17,7 @@ from ptc.compiler.flows import Flows
 from ptc.compiler.imports import Imports, Library
 from ptc.compiler.models import Models
 from ptc.compiler.objectives import Objectives
+from ptc.compiler.observers import Observers
 from ptc.compiler.optimizers import Optimizers
 from ptc.compiler.parameters import Parameters, from_command_line
 from ptc.compiler.recipes import Recipes
@@ -63,6 +64,8 @@ class Elaborator:
             tuple(dict.fromkeys(stages)),
             tuple(dict.fromkeys(made.reports)),
             tuple(made.exports),
+            tuple(made.protects),
+            tuple(made.allows),
         )
         return Elaborated(whole, made.whole)
 
@@ -86,6 +89,7 @@ class Elaborator:
         waiting: list[core.Input] = [*self.made.sources, *self.made.models]
         waiting += [export.model for export in self.made.exports]
         waiting += [measured.source for measured in self.made.evals]
+        waiting += [protect.origin for protect in self.made.protects if protect.origin is not None]
         waiting += [thing for stage in self.made.stages for thing in stage.inputs()]
         while waiting:
             thing = waiting.pop()
@@ -130,4 +134,5 @@ def _shop(catalogue: Catalogue, library: Library, settings: Mapping[str, str], f
         Externs(findings, borders),
         Recipes(findings, borders),
         Imports(catalogue, library, findings),
+        Observers(findings, models, evals),
     )

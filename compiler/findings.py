@@ -36,11 +36,15 @@ CHECKS: tuple[Check, ...] = (
     Check("N110", "not-supported", "error"),
     Check("N111", "same-meaning", "note"),
     Check("N112", "unknown-choice", "error"),
+    Check("N113", "unused-allow", "note"),
     Check("N114", "module-not-found", "error"),
     Check("N115", "import-cycle", "error"),
     Check("N116", "recipe-recursion", "error"),
     Check("N117", "no-return", "error"),
+    Check("N118", "extern-not-allowed", "error"),
     Check("N120", "idle-setting", "error"),
+    Check("N121", "protects-nothing", "warning"),
+    Check("N122", "cannot-be-allowed", "error"),
     Check("N123", "idle-argument", "error"),
     Check("N124", "not-watched", "error"),
     Check("N125", "one-weight-each", "error"),
@@ -139,6 +143,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 BY_CODE = {check.code: check for check in CHECKS}
+BY_NAME = {check.name: check for check in CHECKS}
 
 
 def at(span: Span, text: str = "") -> Label:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ptc.compiler import checks, core
+from ptc.compiler.allowances import judge, note_unused
 from ptc.compiler.catalogue import Catalogue
 from ptc.compiler.elaborate import Elaborator
 from ptc.compiler.findings import Findings
@@ -29,6 +30,8 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
     typed: tuple[core.Source | core.Model | core.Role, ...] = ()
     """What single expressions turned out to be, also where the program around them is not whole."""
+    accepted: tuple[Diagnostic, ...] = ()
+    """What was found and is allowed."""
 
     @property
     def sound(self) -> bool:
@@ -41,9 +44,12 @@ def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | No
     tree, syntax = parse(source)
     findings = Findings(list(syntax))
     elaborated = Elaborator(catalogue, library(catalogue), settings or {}, findings).program(tree)
+    program = elaborated.program
     if elaborated.whole:
-        checks.check(elaborated.program, findings)
-    return Checked(tree, elaborated.program, _in_order(findings.found, source), tuple(findings.typed))
+        checks.check(program, findings)
+        note_unused(program.allows, findings)
+    judged = judge(findings.found, program.allows)
+    return Checked(tree, program, _in_order(judged.kept, source), tuple(findings.typed), judged.accepted)
 
 
 def compile_graph(program: core.Program) -> Graph:

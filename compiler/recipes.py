@@ -95,7 +95,7 @@ class Recipes:
             scope.entries[parameter.name.id] = Entry(given[parameter.name.id], parameter.name.span)
         via = Via(call.span, f"`{recipe.name}` is called here", f"{path}.")
         body = again(recipe.declaration.body, via)
-        inside = declarations.within(scope)
+        inside = declarations.within(scope, body.span)
         self._active.append(recipe.declaration)
         inside.all(body.statements)
         self._active.pop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -189,6 +189,15 @@ def refused(result: CheckResult) -> CheckResult | None:
 
     assert result.checked is not None
     found = unsupported(result.checked.program)
+    return replace(result, diagnostics=found) if found else None
+
+
+def unallowed(result: CheckResult, modules: Collection[str]) -> CheckResult | None:
+    """What a checked program calls of Python outside of ptc, beyond these modules; None if it calls nothing."""
+    from ptc.compiler.permissions import unallowed as beyond
+
+    assert result.checked is not None
+    found = beyond(result.checked.program, modules)
     return replace(result, diagnostics=found) if found else None
 
 

@@ -144,6 +144,7 @@ def run(parser: Parser, words: Sequence[str]) -> int:
     parser.add_argument("--to", metavar="NODE", help="only this node and what it needs")
     parser.add_argument("--dry", action="store_true", help="plan only")
     parser.add_argument("--no-wait", action="store_true", help="leave if another run computes the same node")
+    parser.add_argument("--allow-extern", action="store_true", help="call Python that the program names by `extern`")
     found = parser.parse_all(words)
     from ptc import running
 
@@ -233,4 +234,11 @@ def _request(parser: Parser, found: argparse.Namespace) -> Request:
     from ptc.running import Request
 
     settings = _settings(parser, found.set)
-    return Request(found.file, settings, found.profile, found.store, getattr(found, "to", None))
+    return Request(
+        found.file,
+        settings,
+        found.profile,
+        found.store,
+        getattr(found, "to", None),
+        getattr(found, "allow_extern", False),
+    )

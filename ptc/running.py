@@ -34,6 +34,8 @@ class Request:
     profile: str | None = None
     store: str | None = None
     to: str | None = None
+    allow_extern: bool = False
+    """Whether Python outside of ptc may be called, whatever the profile says."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ def prepare(request: Request, to_run: bool = True) -> Prepared:
         print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)
         raise Refused
     if to_run:
-        _refuse_unsupported(checked)
+        _refuse(checked, api.refused(checked))
     graph = api.compiled(checked)
     return Prepared(checked, graph if request.to is None else _restricted(graph, request.to), profile)
 
 
-def _refuse_unsupported(checked: CheckResult) -> None:
-    refused = api.refused(checked)
-    if refused:
+def _refuse(checked: CheckResult, refused: CheckResult | None) -> None:
+    """Shows what is refused, if anything is, and raises `Refused`."""
+    if refused is not None:
         checking.show(refused, sys.stderr)
         print(f"{checked.source.path}: {checking.verdict(refused)}", file=sys.stderr)
         raise Refused
@@ -144,6 +146,8 @@ def run(request: Request, wait: bool) -> int:
 
     try:
         prepared = prepare(request)
+        if not request.allow_extern:
+            _refuse(prepared.checked, api.unallowed(prepared.checked, prepared.profile.allow_extern))
         _check_packages(prepared.profile)
         _quiet_libraries()
         store = _open_store(prepared.profile.store)

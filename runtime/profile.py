@@ -58,6 +58,8 @@ class Profile(BaseModel):
     """Folder of the store, with the runs in it. Relative to the working directory."""
     allow_hub: bool = False
     """Models and datasets may be fetched from the hub; otherwise only what the cache has."""
+    allow_extern: list[str] = Field(default_factory=list)
+    """Modules of Python outside of ptc that a program may call by `extern`."""
 
 
 def load_profile(path: Path | None) -> Profile:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ptc.compiler import core
+from ptc.compiler.allowances import judge
 from ptc.compiler.catalogue import Placement
 from ptc.compiler.checks.claims import (
     check_consolidates_nothing,
@@ -40,6 +41,7 @@ from ptc.compiler.checks.loops import check_rm_distribution_shift, check_self_ju
 from ptc.compiler.checks.merging import check_merge_strangers, check_specialists_unwatched
 from ptc.compiler.checks.outside import check_capacity_gap, check_pasted_path
 from ptc.compiler.checks.plan import check_lr_out_of_band
+from ptc.compiler.checks.protection import check_protects_nothing
 from ptc.compiler.checks.provenance import (
     check_hint_leak,
     check_kl_estimator_bias,
@@ -111,6 +113,7 @@ CHECKS: tuple[Check, ...] = (
     check_pasted_path,
     # The whole
     check_context_too_short,
+    check_protects_nothing,
     check_same_meaning,
     check_nothing_to_run,
 )
@@ -132,6 +135,6 @@ def check(program: core.Program, findings: Findings, placement: Placement | None
     view = View(program, placement)
     for run in CHECKS:
         run(view, findings)
-    if not any(diagnostic.severity == "error" for diagnostic in findings.found):
+    if not any(diagnostic.severity == "error" for diagnostic in judge(findings.found, program.allows).kept):
         for run in ADVICE:
             run(view, findings)
