@@ -179,7 +179,8 @@ class Settings:
                 self._no_batch(draft, source)
                 return None
             batches[source] = size
-            self._whole_groups(source, size, written or setting)
+            if _grouped(draft, source):
+                self._whole_groups(source, size, written or setting)
         if not draft.terms and setting is None and not own:
             self._no_batch(draft, None)
         return batches
@@ -291,3 +292,12 @@ def _batch_of(source: core.Source, own: dict[str, ast.Setting], draft: Draft) ->
     written = {id(_named(name, draft)): setting for name, setting in own.items()}
     beside = source.inputs.values() if source.kind == "join" else ()
     return next((written[id(each)] for each in (source, *beside) if id(each) in written), None)
+
+
+def _grouped(draft: Draft, source: core.Source) -> bool:
+    """Whether an objective compares the attempts of a group of this source."""
+    return any(
+        term.sources.get(parameter) is source and "group" in columns
+        for term in draft.terms
+        for parameter, columns in term.wanted.items()
+    )

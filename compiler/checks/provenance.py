@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, step_of
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.lineage import REWARDS, authors, preferring, sources
+from ptc.compiler.lineage import REWARDS, authors, preferring, sources, supervised
 from ptc.compiler.losses import contexts, correction, forms_ratio, reads_sampler, unweighted_estimators
 from ptc.lang.source import Span
 
@@ -89,20 +89,27 @@ def check_preference_off_support(view: View, findings: Findings) -> None:
         for term in (term for term in stage.terms if preferring(term)):
             for source in sources(term):
                 writers = tuple(authors(source.type.provenance))
-                if writers and all(_foreign(view, writer, stage.learner) for writer in writers):
+                if writers and all(_foreign(view, writer, stage) for writer in writers):
                     _others_pairs(stage, term, source, findings)
 
 
-def _foreign(view: View, writer: core.Provenance, learner: core.Role) -> bool:
-    """Whether a writer is known, and none of the learner's line."""
+def _foreign(view: View, writer: core.Provenance, stage: core.Stage) -> bool:
+    """Whether a writer is known, none of the learner's line, and nobody whom the line has imitated."""
     match writer:
         case core.External(by=author):
-            line = view.lineage.ancestors(learner.init)
-            return author is not None and all(model.settings.get("name") != author for model in line)
+            line = view.lineage.ancestors(stage.learner.init)
+            others = author is not None and all(model.settings.get("name") != author for model in line)
         case core.Fixed(model=model):
-            return not view.lineage.is_ancestor(model, learner.init)
+            others = not view.lineage.is_ancestor(model, stage.learner.init)
         case _:
-            return False
+            others = False
+    return others and not any(writer in _imitated(earlier) for earlier in view.lineage.before(stage))
+
+
+def _imitated(stage: core.Stage) -> Iterator[core.Provenance]:
+    """Those whose answers a stage imitates."""
+    for source in (source for term in stage.terms if supervised(term) for source in sources(term)):
+        yield from authors(source.type.provenance)
 
 
 def _others_pairs(stage: core.Stage, term: core.Term, source: core.Source, findings: Findings) -> None:
