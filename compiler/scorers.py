@@ -48,6 +48,12 @@ SYNONYMS = {
     "PairRMJudge": "judge",
 }
 """What other libraries call what judges."""
+EXAMPLES = {
+    "judge": 'judge(model, rubric = "…")',
+    "format_tags": 'format_tags(tags = ["think", "answer"])',
+    "overlong": "overlong(limit = 16Ki, buffer = 4Ki)",
+}
+"""Verifiers as a program calls them."""
 
 WANTED = (Verifier, Scorers, ExternVerifier, core.Model, core.Role, core.Stage)
 
@@ -146,7 +152,8 @@ class Scorings:
         ours = SYNONYMS.get(name.id)
         if ours is None or scope.find(name.id) is not None or name.id in scope.unread:
             return False
-        example = 'judge(model, rubric = "…")' if ours == "judge" else f"from std.verifiers import {ours}"
+        here = ours == "judge" or scope.find(ours) is not None
+        example = EXAMPLES.get(ours, ours) if here else f"from std.verifiers import {ours}"
         self.findings.add(
             "N101",
             f"nothing here is called `{name.id}`",

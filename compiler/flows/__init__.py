@@ -175,12 +175,15 @@ class Flows:
         if live is None or name in LIVE_STEPS or name in ("hint", "prefix", "join"):
             return True
         changes = "trained" if live.verb == "train" else "tracked"
+        again = name == "sample"
         self.findings.add(
             "N130",
-            f"`{name}` stands before the sampling, not behind it",
+            "`sample` takes prompts, and these are attempts already"
+            if again
+            else f"`{name}` stands before the sampling, not behind it",
             [at(step.callee.span, "behind live samples"), at(live.span, f"`{live.name}` is {changes}")],
             [f"live samples can pass through {', '.join(f'`{word}`' for word in LIVE_STEPS)}"],
-            [f"… |> {name}(…) |> sample({live.name}, …)"],
+            [f"prompts |> sample({live.name}, n = 8)" if again else f"… |> {name}(…) |> sample({live.name}, …)"],
         )
         return False
 

@@ -75,7 +75,7 @@ def without(step: Step) -> core.Source | None:
             "would change with every step",
             f"`{other.live.name}` changes while the stage runs",
             other.live.span,
-            ["|> without(the source of the prompts)"],
+            ["tasks |> without(held_out)"],
         )
         return None
     return step.made(step.type, {}, {"rows": step.rows, "other": other})
