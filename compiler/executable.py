@@ -174,6 +174,9 @@ def _term(stage: core.Stage, term: core.Term, seen: set[int]) -> Iterator[Refusa
 def _unknown_to_the_runtime(loss: core.Expression, several_updates: bool) -> Iterator[str]:
     """What the runtime cannot evaluate of a loss, in words."""
     parts = tuple(loss.walk())
+    if loss.op == "extern":
+        yield "an objective that is written in Python"
+        return
     for op in sorted({part.op for part in parts} - OPERATIONS - {"anneal"}):
         yield f"an objective with `{op}`"
     for column in sorted({str(part.fields["column"]) for part in parts if "column" in part.fields} - TEXTS):

@@ -13,7 +13,7 @@ from ptc.compiler.arguments import Parameter, Signature
 from ptc.compiler.borders import Borders
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.parameters import filled
-from ptc.compiler.scope import ExternObjective, ExternSource, ExternVerifier, Scope, Thing
+from ptc.compiler.scope import ExternSource, ExternVerifier, Objective, Scope, Thing
 from ptc.compiler.values import Unknown
 from ptc.lang import ast
 
@@ -107,4 +107,4 @@ class Externs:
         parameters = self._parameters(statement, scope, borders.OBJECTIVE, "a parameter of an objective")
         if parameters is None:
             return None
-        return ExternObjective(replace(statement, parameters=tuple(parameters)))
+        return Objective(replace(statement, parameters=tuple(parameters)))

@@ -64,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
     Check("T106", "no-responses", "error"),
     Check("T107", "nonlinear-in-batch", "error"),
     Check("T108", "step-segmentation-missing", "error"),
+    Check("T109", "loss-mask-leak", "error"),
     Check("T110", "signal-type-mismatch", "error"),
     Check("T111", "wrong-type", "error"),
     Check("T112", "division-by-zero", "error"),

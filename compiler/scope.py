@@ -56,17 +56,6 @@ class ExternVerifier:
     span: Span
 
 
-@dataclass(frozen=True, eq=False)
-class ExternObjective:
-    """``extern objective o(rows: Trajectories{prompt, response}, policy: Trained) = "module:function"``."""
-
-    declaration: ast.Extern
-
-    @property
-    def name(self) -> str:
-        return self.declaration.name.id
-
-
 @dataclass(frozen=True)
 class ExternSource:
     """``extern source s(n: Int) -> Trajectories{prompt, answer} = "module:function"``."""
@@ -114,7 +103,6 @@ Thing = (
     | Scorers
     | ExternVerifier
     | ExternSource
-    | ExternObjective
     | Recipe
     | Alias
     | Constant
@@ -133,7 +121,6 @@ _KIND = {
     Scorers: "a verifier",
     ExternVerifier: "a verifier",
     ExternSource: "a source",
-    ExternObjective: "an objective",
     Recipe: "a recipe",
     Alias: "a type",
     Constant: "a parameter",

@@ -429,7 +429,8 @@ class _Evaluation:
         rows = {ONE: 1, SAMPLE: self._batch.samples, PROMPT: self._totals.prompts}[node.layout]
         into = self._rows(arg, node.layout) if node.layout != ONE else torch.zeros(len(value), dtype=torch.long)
         empty = value.new_full((rows, *value.shape[1:]), float("-inf") if largest else float("inf"))
-        found = empty.index_reduce(0, into.to(value.device), value, "amax" if largest else "amin")
+        into = into.to(value.device).view(-1, *[1] * (value.dim() - 1)).expand_as(value)
+        found = empty.scatter_reduce(0, into, value, "amax" if largest else "amin")
         found = torch.where(found.isinf(), 0, found)
         return found[0] if node.layout == ONE else found
 

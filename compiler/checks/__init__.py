@@ -38,6 +38,7 @@ from ptc.compiler.checks.evals import (
     note_watched_eval_in_training,
 )
 from ptc.compiler.checks.loops import check_rm_distribution_shift, check_self_judge_cycle, check_self_train_closed_loop
+from ptc.compiler.checks.masks import check_loss_mask_leak
 from ptc.compiler.checks.merging import check_merge_strangers, check_specialists_unwatched
 from ptc.compiler.checks.outside import check_capacity_gap, check_pasted_path
 from ptc.compiler.checks.plan import check_lr_out_of_band
@@ -78,6 +79,7 @@ CHECKS: tuple[Check, ...] = (
     check_reference_cache_stale,
     check_dropout_in_ratio,
     # What a loss assumes of its rows
+    check_loss_mask_leak,
     check_staleness_uncorrected,
     check_kl_estimator_bias,
     check_hint_leak,
