@@ -20,6 +20,10 @@ class Rows:
     sha256: str | None = None
     problem: str | None = None
     """What keeps it from being read."""
+    types: tuple[tuple[str, str], ...] = ()
+    """The types of columns, as far as they are known."""
+    revision: str | None = None
+    """The commit that is meant, for a dataset on the hub that is locked."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Checkpoint:
     dropout: float | None = None
     """The largest dropout that `config.json` asks for."""
     revision: str | None = None
-    """The commit that was looked at, for a model on the hub."""
+    """The commit that is meant, for a model on the hub that is locked."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Catalogue:
     being read. Going through it lists the files that are there."""
     files: Mapping[str, Rows] = field(default_factory=dict)
     models: Mapping[str, Checkpoint] = field(default_factory=dict)
+    lock_problem: str | None = None
+    """What keeps the lock of the program from being read."""
     fetched: bool = False
     """Whether the hub was asked for what it is about: then there is no point in telling the user to."""
     hub_datasets: Mapping[str, Rows] = field(default_factory=dict)

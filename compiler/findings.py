@@ -152,6 +152,17 @@ def at(span: Span, text: str = "") -> Label:
     return Label(span, text)
 
 
+@dataclass(frozen=True)
+class Absent:
+    """Something outside that a program names, and that nobody has looked at."""
+
+    name: str
+    unknown: str
+    """What is not known of it, in words."""
+    span: Span
+    on_hub: bool
+
+
 @dataclass
 class Findings:
     """Where the checker puts what it finds."""
@@ -159,6 +170,8 @@ class Findings:
     found: list[Diagnostic] = field(default_factory=list)
     typed: list[core.Source | core.Model | core.Role] = field(default_factory=list)
     """What expressions turned out to be, those of stages that did not come whole too: for editors."""
+    absent: list[Absent] = field(default_factory=list)
+    """What could not be looked at: told in one note."""
     _seen: set[object] = field(default_factory=set)
 
     def add(

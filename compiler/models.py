@@ -9,7 +9,7 @@ from ptc.compiler.arguments import Bound, Parameter, Signature, bind
 from ptc.compiler.catalogue import Catalogue, Checkpoint
 from ptc.compiler.derived import DERIVED, Derived
 from ptc.compiler.evals import Evals
-from ptc.compiler.findings import Findings, at
+from ptc.compiler.findings import Absent, Findings, at
 from ptc.compiler.flows import Flows, constants, dotted
 from ptc.compiler.graph import Json
 from ptc.compiler.scope import Scope
@@ -151,7 +151,7 @@ class Models:
             self.findings.add("D403", f'"{path}" is no usable model: {known.problem}', [at(bound.given["path"].span)])
             return None
         if known is None:
-            self._not_there(path, "is not here to be read", call)
+            self.findings.absent.append(Absent(path, "tokenizer and template", call.span, on_hub=False))
         document = {"path": path, "sha256": known.sha256 if known else None}
         kind = _type_of(known, call, settings["aligned"])
         return core.Model("local_model", document, {}, kind, call.span, places=dict(bound.spans))
@@ -160,20 +160,11 @@ class Models:
         name, revision = settings["name"], settings["revision"]
         known = self.catalogue.hub_models.get(f"{name}@{revision}" if revision else name)
         if known is None or known.problem:
-            self._not_there(
-                name, "has not been fetched", call, *(() if self.catalogue.fetched else ("ptc check --data",))
-            )
+            self.findings.absent.append(Absent(name, "tokenizer and template", call.span, on_hub=True))
             known = None
         kind = _type_of(known, call, settings["aligned"])
-        return core.Model("hub_model", {"name": name, "revision": revision}, {}, kind, call.span)
-
-    def _not_there(self, name: str, why: str, call: ast.Call, *helps: str) -> None:
-        self.findings.add(
-            "D402",
-            f'"{name}" {why}: its tokenizer and template are unknown',
-            [at(call.span, "what depends on them is not checked")],
-            helps=helps,
-        )
+        meant = known.revision if known is not None and known.revision else revision
+        return core.Model("hub_model", {"name": name, "revision": meant}, {}, kind, call.span)
 
     def tokenizer(self, expr: ast.Expr, scope: Scope) -> core.Tokenizer | None:
         """The tokenizer that an expression makes or names."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from ptc.compiler import checks, core
+from ptc.compiler.absent import note_absent
 from ptc.compiler.allowances import judge, note_unused
 from ptc.compiler.catalogue import Catalogue
 from ptc.compiler.elaborate import Elaborator
-from ptc.compiler.findings import Findings
+from ptc.compiler.findings import Absent, Findings
 from ptc.compiler.graph import Graph
 from ptc.compiler.imports import Library
 from ptc.compiler.scope import Objective
@@ -32,6 +33,8 @@ class Checked:
     """What single expressions turned out to be, also where the program around them is not whole."""
     accepted: tuple[Diagnostic, ...] = ()
     """What was found and is allowed."""
+    absent: tuple[Absent, ...] = ()
+    """What the program names and nobody has looked at."""
 
     @property
     def sound(self) -> bool:
@@ -45,11 +48,15 @@ def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | No
     findings = Findings(list(syntax))
     elaborated = Elaborator(catalogue, library(catalogue), settings or {}, findings).program(tree)
     program = elaborated.program
+    note_absent(findings, catalogue.fetched)
+    if catalogue.lock_problem is not None:
+        findings.add("D403", catalogue.lock_problem, [], helps=["ptc lock FILE"])
     if elaborated.whole:
         checks.check(program, findings)
         note_unused(program.allows, findings)
     judged = judge(findings.found, program.allows)
-    return Checked(tree, program, _in_order(judged.kept, source), tuple(findings.typed), judged.accepted)
+    found = _in_order(judged.kept, source)
+    return Checked(tree, program, found, tuple(findings.typed), judged.accepted, tuple(findings.absent))
 
 
 def compile_graph(program: core.Program) -> Graph:

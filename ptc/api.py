@@ -10,13 +10,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptc import lockfile
+from ptc.checkpoints import checkpoint
 from ptc.compiler import types as types_in_words
 from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Rows, Verifier
 from ptc.compiler.pipeline import Checked, check
-from ptc.headers import OnDemand, checkpoint, hub_checkpoint, hub_rows, rows
+from ptc.headers import OnDemand, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.reading import read
 from ptc.lang.source import Source
+from ptc.lockfile import Lock
 from ptc.siblings import Siblings
 from ptc.stand_ins import StandIns
 from ptc.stdlib.signatures import VERIFIERS, VerifierSignature, task_columns
@@ -96,24 +99,30 @@ def _verifier(signature: VerifierSignature) -> Verifier:
 
 
 def catalogue(
-    data: bool = False, stand_ins: StandIns | None = None, siblings: Mapping[str, Source | str] | None = None
+    data: bool = False,
+    stand_ins: StandIns | None = None,
+    siblings: Mapping[str, Source | str] | None = None,
+    lock: Lock = Lock(),
 ) -> Catalogue:
     """What may be known without running anything: the library, and headers; with `data` those on the hub too.
 
-    What `stand_ins` hold stands for what the hub holds under the same name.
+    What `stand_ins` hold stands for what the hub holds under the same name; what is locked need not be asked for.
     """
 
     def hub_dataset(name: str) -> Rows | None:
-        return (stand_ins and stand_ins.rows(name)) or hub_rows(name, fetch=data)
+        known = (stand_ins and stand_ins.rows(name)) or lock.datasets.get(name)
+        return known or hub_rows(name, fetch=data)
 
     def hub_model(name: str) -> Checkpoint | None:
-        return (stand_ins and stand_ins.checkpoint(name)) or hub_checkpoint(name, fetch=data)
+        known = (stand_ins and stand_ins.checkpoint(name)) or lock.models.get(name)
+        return known or hub_checkpoint(name, fetch=data)
 
     return replace(
         standard(),
         files=OnDemand(rows),
         models=OnDemand(checkpoint),
         modules=siblings or {},
+        lock_problem=lock.problem,
         fetched=data,
         hub_datasets=OnDemand(hub_dataset),
         hub_models=OnDemand(hub_model),
@@ -127,7 +136,10 @@ def check_text(
     siblings: Mapping[str, str] | None = None,
 ) -> CheckResult:
     """Checks a program's text. Never raises. `siblings` are the texts of the files beside it, if they are no files."""
-    return check_source(Source(path, text), settings, siblings=Siblings(path, siblings))
+    source = Source(path, text)
+    if siblings is None:
+        return check_source(source, settings)
+    return check_with(source, catalogue(siblings=Siblings(path, siblings)), settings)
 
 
 def check_file(
@@ -148,9 +160,14 @@ def check_source(
     settings: Mapping[str, str] | None = None,
     data: bool = False,
     stand_ins: StandIns | None = None,
-    siblings: Siblings | None = None,
 ) -> CheckResult:
-    known = catalogue(data, stand_ins, siblings if siblings is not None else Siblings(source.path))
+    """Checks a text that stands in a file, with what lies beside it."""
+    lock = lockfile.read(lockfile.beside(source.path))
+    return check_with(source, catalogue(data, stand_ins, Siblings(source.path), lock), settings)
+
+
+def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | None = None) -> CheckResult:
+    """Checks a text with what is known of the outside."""
     checked = check(source, known, settings)
     return CheckResult(
         source,

@@ -95,17 +95,32 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--types", action="store_true", help="print the inferred type of each source")
     parser.add_argument("--data", action="store_true", help="read headers of datasets and models for their columns")
-    parser.add_argument("--stand-ins", metavar="FOLDER", help="what datasets and models of the hub look like")
+    _stand_ins(parser)
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     _set(parser)
     _json(parser)
     found = parser.parse_all(words)
     settings = _settings(parser, found.set)
-    if found.stand_ins is not None and not os.path.isdir(found.stand_ins):
-        parser.error(f"there is no folder {found.stand_ins}")
+    _check_stand_ins(parser, found)
     from ptc import checking
 
     return checking.check(found.files, settings, found.types, found.data, found.strict, found.json, found.stand_ins)
+
+
+def lock(parser: Parser, words: Sequence[str]) -> int:
+    """Writes down what the hub holds under the names of a program, in ptc.lock beside it."""
+    parser.add_argument("file", metavar="FILE")
+    _stand_ins(parser)
+    _set(parser)
+    found = parser.parse_all(words)
+    _check_stand_ins(parser, found)
+    from pathlib import Path
+
+    from ptc import locking
+    from ptc.stand_ins import StandIns
+
+    known = StandIns(Path(found.stand_ins)) if found.stand_ins is not None else None
+    return locking.lock(found.file, _settings(parser, found.set), known)
 
 
 def fmt(parser: Parser, words: Sequence[str]) -> int:
@@ -131,8 +146,10 @@ def plan(parser: Parser, words: Sequence[str]) -> int:
     """Says what a run would do, what it would reuse, and why."""
     _program(parser)
     parser.add_argument("--emit", choices=("ast", "core", "graph", "plan"), default="plan", help="what to print")
+    _stand_ins(parser)
     _json(parser)
     found = parser.parse_all(words)
+    _check_stand_ins(parser, found)
     from ptc import running
 
     return running.plan(_request(parser, found), found.emit, found.json)
@@ -158,7 +175,9 @@ def graph(parser: Parser, words: Sequence[str]) -> int:
     _program(parser)
     forms = ("mermaid", "dot", "svg", "json")
     parser.add_argument("--format", choices=forms, default="mermaid", help="svg is drawn by Graphviz")
+    _stand_ins(parser)
     found = parser.parse_all(words)
+    _check_stand_ins(parser, found)
     from ptc import running
 
     return running.graph(_request(parser, found), found.format)
@@ -189,6 +208,7 @@ Command = Callable[[Parser, Sequence[str]], int]
 
 COMMANDS: dict[str, Command] = {
     "check": check,
+    "lock": lock,
     "fmt": fmt,
     "explain": explain,
     "plan": plan,
@@ -207,6 +227,15 @@ def _program(parser: Parser) -> None:
     parser.add_argument("--profile", metavar="FILE", help="where and how it runs; without one, what the machine has")
     parser.add_argument("--store", metavar="FOLDER", help="the store, if not the profile's")
     _set(parser)
+
+
+def _stand_ins(parser: Parser) -> None:
+    parser.add_argument("--stand-ins", metavar="FOLDER", help="what datasets and models of the hub look like")
+
+
+def _check_stand_ins(parser: Parser, found: argparse.Namespace) -> None:
+    if found.stand_ins is not None and not os.path.isdir(found.stand_ins):
+        parser.error(f"there is no folder {found.stand_ins}")
 
 
 def _set(parser: Parser) -> None:
@@ -241,4 +270,5 @@ def _request(parser: Parser, found: argparse.Namespace) -> Request:
         found.store,
         getattr(found, "to", None),
         getattr(found, "allow_extern", False),
+        getattr(found, "stand_ins", None),
     )

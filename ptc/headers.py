@@ -6,18 +6,23 @@ and fetched only for `ptc check --data`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ptc.checkpoints import SMALL_FILES, checkpoint
 from ptc.compiler.catalogue import Checkpoint, Rows
-from ptc.compiler.shapes import from_config
 
 Header = TypeVar("Header")
 LONGEST_LINE = 4 * 2**20
+TYPES = {
+    **dict.fromkeys(("string", "large_string"), "Text"),
+    **dict.fromkeys(("int", "uint", "float", "double", "halffloat"), "Real"),
+    "bool": "Bool",
+}
+"""What the types of Arrow are called here, their widths left out."""
 
 
 class OnDemand(Mapping[str, Header], Generic[Header]):
@@ -36,10 +41,11 @@ class OnDemand(Mapping[str, Header], Generic[Header]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
+        """The names that have been asked for and found."""
+        return (name for name, found in self._known.items() if found is not None)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return sum(1 for _ in self)
 
 
 def rows(name: str) -> Rows | None:
@@ -77,45 +83,14 @@ def _parquet(path: Path) -> Rows | None:
     except ImportError:  # the language half works without it: the columns are then unknown
         return None
     try:
-        return Rows(tuple(parquet.read_schema(path).names))
+        schema = parquet.read_schema(path)
     except (OSError, ArrowException) as error:
         return Rows((), problem=str(error).splitlines()[0].lower())
-
-
-def checkpoint(name: str) -> Checkpoint | None:
-    """What `config.json` and the tokenizer files of a model folder say; None where there is no such folder."""
-    if not os.path.exists(name):  # unlike Path.exists, False for a name that no file can have
-        return None
-    path = Path(name)
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Checkpoint(None, None, None, problem="it holds no config.json")
-    except (OSError, ValueError):
-        return Checkpoint(None, None, None, problem="its config.json cannot be read")
-    context = config.get("max_position_embeddings") if isinstance(config, dict) else None
-    shape = from_config(config) if isinstance(config, dict) else None
-    return Checkpoint(
-        context if isinstance(context, int) else None,
-        shape.parameters if shape is not None and shape.vocabulary is not None else None,
-        _tokenizer(path),
-        shape=shape,
-    )
-
-
-def _tokenizer(path: Path) -> str | None:
-    """Digest of vocabulary and template: what makes two models speak one language."""
-    parts: list[Any] = []
-    for name in ("tokenizer.json", "chat_template.jinja"):
-        file = path / name
-        parts.append(hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None)
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest() if any(parts) else None
+    kinds = ((field.name, TYPES.get(str(field.type).rstrip("0123456789"))) for field in schema)
+    return Rows(tuple(schema.names), types=tuple((name, kind) for name, kind in kinds if kind is not None))
 
 
 # The hub -------------------------------------------------------------------------------------------------------------
-
-SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-"""What describes a model without its weights."""
 
 
 def hub_checkpoint(name: str, fetch: bool) -> Checkpoint | None:
@@ -152,4 +127,31 @@ def hub_rows(name: str, fetch: bool) -> Rows | None:
         features = load_dataset_builder(repository, config or None, revision=revision or None).info.features
     except (OSError, ValueError):  # no such set, network or permission: a run says which
         return None
-    return Rows(tuple(features)) if features else None
+    if not features:
+        return None
+    return Rows(tuple(features), types=tuple(_types(features)))
+
+
+def _types(features: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The types of columns, as far as the language has them."""
+    for name, feature in features.items():
+        kind = TYPES.get(str(getattr(feature, "dtype", "")).rstrip("0123456789"))
+        if kind is not None:
+            yield name, kind
+        elif name in ("messages", "prompt", "chosen", "rejected"):  # a list of turns
+            yield name, "Messages"
+
+
+def hub_commit(what: str, name: str) -> str | None:
+    """The commit that ``org/name@revision`` is now; None where the hub does not say. `what`: ``model``, ``dataset``."""
+    try:
+        import huggingface_hub as hub
+    except ImportError:
+        return None
+    place, _, revision = name.partition("@")
+    repository = place.partition(":")[0]
+    about = hub.HfApi().model_info if what == "model" else hub.HfApi().dataset_info
+    try:
+        return about(repository, revision=revision or None).sha
+    except (hub.errors.HFValidationError, OSError):
+        return None

@@ -18,6 +18,7 @@ from ptc.compiler.graph import Graph
 from ptc.runtime.artifacts import Implementation, InputWrong, InvariantBroken, PlanDrift, ResourceMissing
 from ptc.runtime.profile import Profile, load_profile
 from ptc.runtime.store import Store
+from ptc.stand_ins import StandIns
 
 if TYPE_CHECKING:
     from ptc.api import CheckResult
@@ -36,6 +37,8 @@ class Request:
     to: str | None = None
     allow_extern: bool = False
     """Whether Python outside of ptc may be called, whatever the profile says."""
+    stand_ins: str | None = None
+    """A folder that says what datasets and models of the hub look like."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def prepare(request: Request, to_run: bool = True) -> Prepared:
     `to_run` is false for those who only look at the program: what cannot be run yet is then no reason to refuse.
     """
     profile = _profile(request.profile, request.store)
-    checked = api.check_file(request.file, request.settings)
+    stand_ins = StandIns(Path(request.stand_ins)) if request.stand_ins is not None else None
+    checked = api.check_file(request.file, request.settings, stand_ins=stand_ins)
     checking.show(checked, sys.stderr)
     if not checked.sound:
         print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptc.checkpoints import checkpoint
 from ptc.compiler.catalogue import Checkpoint, Rows
-from ptc.headers import checkpoint, rows
+from ptc.headers import rows
 
 
 @dataclass(frozen=True)

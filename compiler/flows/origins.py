@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ptc.compiler import core
 from ptc.compiler.arguments import Bound, bind
 from ptc.compiler.calls import constants
-from ptc.compiler.catalogue import Catalogue
-from ptc.compiler.findings import Findings, at
+from ptc.compiler.catalogue import Catalogue, Rows
+from ptc.compiler.findings import Absent, Findings, at
 from ptc.compiler.flows.conventions import outside
 from ptc.compiler.flows.signatures import ORIGINS
 from ptc.compiler.graph import Json
@@ -66,10 +68,10 @@ def _file(
         return None
     document = {"path": path, "format": form, "sha256": rows.sha256 if rows else None}
     if rows is None:
-        _not_there(f'"{path}" is not here to be read: its columns are unknown', call, findings)
+        findings.absent.append(Absent(path, "columns", call.span, on_hub=False))
         kind = outside(NOWHERE, by, open=True)
     else:
-        kind = outside(frozenset(rows.columns), by)
+        kind = _known(rows, by)
     return core.Source("file", document, {}, kind, call.span, places=dict(bound.spans))
 
 
@@ -81,16 +83,20 @@ def _hub_dataset(
     name = settings["name"] + (f":{config}" if config else "") + (f"@{revision}" if revision else "")
     rows = catalogue.hub_datasets.get(name)
     if rows is not None:
-        kind = outside(frozenset(rows.columns), by)
+        kind = _known(rows, by)
+        settings["revision"] = rows.revision or revision
     else:
-        title = f'"{settings["name"]}" has not been fetched: its columns are unknown'
-        _not_there(title, call, findings, *(() if catalogue.fetched else ("ptc check --data",)))
+        findings.absent.append(Absent(settings["name"], "columns", call.span, on_hub=True))
         kind = outside(NOWHERE, by, open=True)
     return core.Source("hub_dataset", settings, {}, kind, call.span, places=dict(bound.spans))
 
 
-def _not_there(title: str, call: ast.Call, findings: Findings, *helps: str) -> None:
-    findings.add("D402", title, [at(call.span, "what uses its columns is not checked")], helps=helps)
+def _known(rows: Rows, by: str | None) -> core.Trajectories:
+    """The type of rows whose header has been read."""
+    kind = outside(frozenset(rows.columns), by)
+    conventional = dict(kind.column_types)
+    types = {**{name: type_ for name, type_ in rows.types if name in kind.columns}, **conventional}
+    return replace(kind, column_types=tuple(types.items()))
 
 
 def extern(call: ast.Call, source: ExternSource, scope: Scope) -> core.Source | None:
