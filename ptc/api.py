@@ -19,7 +19,7 @@ from ptc.headers import OnDemand, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.reading import read
 from ptc.lang.source import Source
-from ptc.lockfile import Lock
+from ptc.lockfile import UNLOCKED, Lock
 from ptc.siblings import Siblings
 from ptc.stand_ins import StandIns
 from ptc.stdlib.signatures import VERIFIERS, VerifierSignature, task_columns
@@ -102,7 +102,7 @@ def catalogue(
     data: bool = False,
     stand_ins: StandIns | None = None,
     siblings: Mapping[str, Source | str] | None = None,
-    lock: Lock = Lock(),
+    lock: Lock = UNLOCKED,
 ) -> Catalogue:
     """What may be known without running anything: the library, and headers; with `data` those on the hub too.
 

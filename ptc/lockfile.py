@@ -29,6 +29,9 @@ class Lock:
     """What keeps it from being read."""
 
 
+UNLOCKED = Lock()
+
+
 def beside(program: str | Path) -> Path:
     """Where the lock of a program is."""
     return Path(program).parent / NAME
@@ -39,7 +42,7 @@ def read(path: Path) -> Lock:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Lock()
+        return UNLOCKED
     except (OSError, ValueError):
         return Lock(problem=f"{path} cannot be read")
     try:
