@@ -18,9 +18,7 @@ COMPARISONS = {">=": "ge", ">": "gt", "<=": "le", "<": "lt"}
 MEASURES = {"informative_rate": "informative_rate(rollouts)", "kl": "kl(base)"}
 SYNONYMS = {
     "frac_reward_zero_std": "informative_rate",
-    "zero_std_rate": "informative_rate",
     "kl_divergence": "kl",
-    "kl_budget": "kl",
 }
 RATES = ("informative_rate", "pass_rate", "win_rate")
 """What is measured in shares of 1."""

@@ -44,6 +44,9 @@ MODELS = {
     **DERIVED,
 }
 
+SCORING = ("ForSequenceClassification", "ForRewardModel", "RewardModel")
+"""How architectures are called whose head gives one number per text."""
+
 TOKENIZERS = {
     "characters": Signature("characters", (Parameter("source", "source"),)),
     "bpe": Signature("bpe", (Parameter("source", "source"), Parameter("vocabulary", "int", 2048, least=300))),
@@ -208,6 +211,7 @@ def _type_of(known: Checkpoint | None, call: ast.Call, aligned: bool) -> core.Mo
         (),
         template=known.template,
         end_of_sequence=known.end_of_sequence,
+        head="reward" if (known.architecture or "").endswith(SCORING) else "language",
         architecture=known.architecture,
         vocabulary=known.vocabulary,
         dropout=known.dropout,

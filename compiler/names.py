@@ -139,9 +139,36 @@ def defaults(where: Place) -> dict[str, Value]:
     return {row.ours: row.default for row in rows(where) if not row.required}
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A name that another library than TRL has for one of ours."""
+
+    word: str
+    library: str
+    where: Place
+    ours: str
+
+
+ELSEWHERE: tuple[Elsewhere, ...] = (
+    Elsewhere("response_length", "verl", "sample", "max_tokens"),
+    Elsewhere("max_response_length", "verl", "sample", "max_tokens"),
+    Elsewhere("ppo_mini_batch_size", "verl", "stage", "batch"),
+    Elsewhere("total_epochs", "verl", "stage", "budget"),
+    Elsewhere("clip_ratio_low", "verl", "grpo", "clip_low"),
+    Elsewhere("clip_ratio_high", "verl", "grpo", "clip_high"),
+    Elsewhere("kl_loss_coef", "verl", "grpo", "kl"),
+    Elsewhere("n_samples_per_prompt", "OpenRLHF", "sample", "n"),
+    Elsewhere("generate_max_len", "OpenRLHF", "sample", "max_tokens"),
+    Elsewhere("num_samples_per_prompt_rollout", "open-instruct", "sample", "n"),
+    Elsewhere("num_return_sequences", "transformers", "sample", "n"),
+    Elsewhere("stop_strings", "transformers", "sample", "stop"),
+)
+
+
 def known_elsewhere(word: str, where: str | None = None) -> Name | None:
-    """The row that a user means who writes TRL's `word`: of the place at hand if it has one, else of any."""
+    """The row that a user of another library means by `word`: of the place at hand if it has one, else of any."""
     candidates = [row for row in NAMES if word in row.trl and row.ours != word]
+    candidates += [row for each in ELSEWHERE if each.word == word and (row := lookup(each.where, each.ours))]
     here = [row for row in candidates if row.where == where]
     return next(iter(here or candidates), None)
 
@@ -158,13 +185,15 @@ _HOLDERS: dict[Place, str] = {
 
 
 def hint(word: str, where: str | None = None) -> str | None:
-    """``TRL's `epsilon_high` is `clip_high` here``, or nothing where `word` is no name of TRL's."""
+    """``TRL's `epsilon_high` is `clip_high` here``, or nothing where `word` is no name of another library."""
     row = known_elsewhere(word, where)
     if row is None:
         return None
+    library = "TRL" if word in row.trl else next(each.library for each in ELSEWHERE if each.word == word)
+    whose = "transformers'" if library == "transformers" else f"{library}'s"
     if row.where == where or where is None:
-        return f"TRL's `{word}` is `{row.ours}` here"
-    return f"TRL's `{word}` is `{row.ours}` here, {_HOLDERS.get(row.where, f'an argument of `{row.where}`')}"
+        return f"{whose} `{word}` is `{row.ours}` here"
+    return f"{whose} `{word}` is `{row.ours}` here, {_HOLDERS.get(row.where, f'an argument of `{row.where}`')}"
 
 
 def spelled(value: Value) -> str:

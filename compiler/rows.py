@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import Json
+from ptc.compiler.row_words import in_words
 from ptc.compiler.scope import Scope
 from ptc.compiler.values import UNKNOWN, Unknown, constant
 from ptc.lang import ast
@@ -318,26 +319,3 @@ def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -
 def _word(kind: str | None) -> str:
     words = {TEXT: "text", REAL: "number", BOOL: "condition", "List": "list", "Messages": "list of messages"}
     return words.get(kind or "", "value")
-
-
-def in_words(document: Json, dotted: bool = False) -> str:
-    """A row expression as a reader would say it, ``reward = 1``; `dotted`: as a program does, ``.reward == 1``."""
-    signs = {"eq": "==" if dotted else "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-    signs |= {"and": "and", "or": "or", "add": "+", "sub": "-", "mul": "*", "div": "/"}
-    match document["op"]:
-        case "column":
-            return f".{document['name']}" if dotted else str(document["name"])
-        case "constant":
-            value = document["value"]
-            return f'"{value}"' if dotted and isinstance(value, str) else _spelled(value)
-        case op if op in signs:
-            left, right = document["args"]
-            return f"{in_words(left, dotted)} {signs[op]} {in_words(right, dotted)}"
-        case op:
-            args = [in_words(arg, dotted) for arg in document["args"]]
-            over = ["over = group"] if document.get("over") else []
-            return f"{op}({', '.join([*args, *over])})"
-
-
-def _spelled(value: Json) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

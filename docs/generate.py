@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ptc import api, checking, drawing
-from ptc.compiler import names
+from ptc.compiler import evals, gates, names, scorers
+from ptc.compiler.flows import signatures
 from ptc.compiler.objective_names import OBJECTIVES as OBJECTIVE_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +49,7 @@ def from_trl() -> str:
         if place == "model":
             parts.append("## The other objectives\n\n" + other_objectives())
         parts.append(f"## {title}\n\n" + table(place))
+    parts.append(STEPS_HEAD + "\n" + in_other_words())
     meanings = [(f"`{m.name}`", m.meaning, "" if m.trl else "ptc's own") for m in names.METRICS]
     parts.append(METRICS_HEAD + "\n" + grid(("name", "meaning", ""), meanings))
     return "\n".join(parts)
@@ -63,6 +65,25 @@ def table(place: names.Place) -> str:
     values = ["" if row.required or row.default is None else f"`{names.spelled(row.default)}`" for row in rows]
     origins = [row.origin for row in rows]
     return grid(("here", "TRL", "default", "origin", ""), zip(ours, theirs, values, origins, notes, strict=True))
+
+
+STEPS_HEAD = """\
+## Words of other libraries
+
+What TRL, datasets, verl and others call sources, steps, verifiers, evals and measures. Who writes one of these is told
+what it is called here.
+"""
+
+
+def in_other_words() -> str:
+    """Our words, and theirs."""
+    tables = (signatures.SYNONYMS, scorers.SYNONYMS, evals.SYNONYMS, gates.SYNONYMS)
+    ours: dict[str, list[str]] = {}
+    for word, name in (pair for table in tables for pair in table.items()):
+        ours.setdefault(name, []).append(f"`{word}`")
+    for each in names.ELSEWHERE:
+        ours.setdefault(f"{each.where}: {each.ours}", []).append(f"`{each.word}` ({each.library})")
+    return grid(("here", "elsewhere"), ((f"`{name}`", ", ".join(words)) for name, words in ours.items()))
 
 
 def other_objectives() -> str:

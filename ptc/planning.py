@@ -135,10 +135,14 @@ def _claims(graph: Graph, stage: str) -> Iterator[str]:
 # Counting ------------------------------------------------------------------------------------------------------------
 
 
+_NO_ROWS = frozenset(("model", "tokenizer", "other", "partner"))
+"""Inputs of a step that bring none of its rows."""
+
+
 def rows(graph: Graph, meaning: str) -> int | None:
     """How many rows a source has at most; None where a file must be read to know."""
     node = graph.nodes[meaning]
-    inputs = [rows(graph, source) for role, source in node.inputs.items() if role not in ("model", "tokenizer")]
+    inputs = [rows(graph, source) for role, source in node.inputs.items() if role not in _NO_ROWS]
     if node.kind == "gym":
         return int(node.settings["size"])
     if not inputs or None in inputs:

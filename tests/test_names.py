@@ -59,6 +59,14 @@ def test_hints() -> None:
     assert names.hint("max_grad_norm", "stage") == "TRL's `max_grad_norm` is `clip_norm` here, in `adamw(…)`"
     assert names.hint("completion", "column") == "TRL's `completion` is `response` here"
     assert names.hint("lr", "adamw") is None
+    assert names.hint("max_response_length", "sample") == "verl's `max_response_length` is `max_tokens` here"
+    assert names.hint("num_return_sequences", "sample") == "transformers' `num_return_sequences` is `n` here"
+
+
+def test_names_of_other_libraries_are_those_of_a_row() -> None:
+    for each in names.ELSEWHERE:
+        assert names.lookup(each.where, each.ours) is not None
+        assert names.lookup(each.where, each.word) is None
 
 
 def test_a_required_name_has_no_default() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from ptc.compiler import core
 from ptc.compiler.findings import at
 from ptc.compiler.flows.step import Step, with_types
-from ptc.compiler.rows import Value, condition, in_words, ordered, row_expression
+from ptc.compiler.row_words import in_words
+from ptc.compiler.rows import Value, condition, ordered, row_expression
 from ptc.compiler.values import Unknown
 
 
