@@ -194,6 +194,8 @@ def _settings(stage: core.Stage) -> Iterator[Refusal]:
         yield stage.places.get("rollout", stage.span), "`rollout`", "leave it out: the batch is sampled"
     if stage.passes != 1:
         yield stage.places.get("passes", stage.span), "`passes`", "leave it out: rows are used once"
+    if stage.optimizer["name"] != "adamw":
+        yield stage.places.get("optimizer", stage.span), f"`{stage.optimizer['name']}`", "optimizer = adamw(lr = 1e-6)"
     if stage.optimizers:
         yield stage.span, "an optimizer of its own for a role", ""
     for name in stage.settings:

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 METHODS = {
     "linear": ("weights",),
-    "slerp": ("t",),
+    "slerp": ("t", "base"),
     "task_arithmetic": ("weights", "base", "scale"),
     "ties": ("weights", "base", "density", "scale"),
     "dare": ("weights", "base", "density", "scale"),
 }
 """The arguments that each method reads."""
+AROUND = ("task_arithmetic", "ties", "dare")
+"""Methods that work on differences from a base. On the sphere (`slerp`) one may be named: WARP turns differences."""
 
 MERGE = Signature(
     "merge",
@@ -111,7 +113,7 @@ class Merging:
                 [f"method = {readers[0]}"],
             )
             fits = False
-        if "base" in read and "base" not in bound.given:
+        if method in AROUND and "base" not in bound.given:
             self.findings.add(
                 "N104",
                 f'a merge by "{method}" needs `base`, the model that differences are taken from',

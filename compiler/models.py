@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core, references, shapes
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
@@ -38,7 +38,12 @@ MODELS = {
     ),
     "hf.model": Signature(
         "hf.model",
-        (Parameter("name", "text"), Parameter("revision", "text", None), Parameter("aligned", "flag", False)),
+        (
+            Parameter("name", "text"),
+            Parameter("revision", "text", None),
+            Parameter("context", "tokens", None, least=8),
+            Parameter("aligned", "flag", False),
+        ),
     ),
     "local.model": Signature("local.model", (Parameter("path", "text"), Parameter("aligned", "flag", False))),
     **DERIVED,
@@ -167,7 +172,11 @@ class Models:
             known = None
         kind = _type_of(known, call, settings["aligned"])
         meant = known.revision if known is not None and known.revision else revision
-        return core.Model("hub_model", {"name": name, "revision": meant}, {}, kind, call.span)
+        document = {"name": name, "revision": meant}
+        if settings["context"] is not None:  # as the authors of many recipes change it before they train
+            kind = replace(kind, context=settings["context"])
+            document["context"] = settings["context"]
+        return core.Model("hub_model", document, {}, kind, call.span)
 
     def tokenizer(self, expr: ast.Expr, scope: Scope) -> core.Tokenizer | None:
         """The tokenizer that an expression makes or names."""

@@ -47,6 +47,7 @@ NAMES: tuple[Name, ...] = (
          "A share of the budget (`3%`) or `20 steps`, linear from 0."),
     Name("adamw", "schedule", "constant", PTC, ("lr_scheduler_type",), "linear",
          "`constant`, `linear` or `cosine`, after the warm-up. Constant: a longer budget repeats a shorter one."),
+    Name("adamw", "floor", 0.0, PTC, (), None, "Where a falling schedule ends, as a share of `lr`."),
     Name("adamw", "betas", (0.9, 0.999), TRL, ("adam_beta1", "adam_beta2"), 0.9),
     Name("adamw", "eps", 1e-8, TRL, ("adam_epsilon",), 1e-8),
     Name("adamw", "weight_decay", 0.0, TRL, ("weight_decay",), 0.0, "PyTorch's own default is 0.01."),

@@ -25,9 +25,23 @@ OPTIMIZERS = {
             listed("adamw", "weight_decay", "real", least=0),
             listed("adamw", "warmup", "warmup"),
             listed("adamw", "schedule", "text", choices=("linear", "constant", "cosine")),
+            listed("adamw", "floor", "share"),
             listed("adamw", "clip_norm", "real", least=0, optional=True),
         ),
-    )
+    ),
+    "rmsprop": Signature(
+        "rmsprop",
+        (
+            listed("adamw", "lr", "real", least=0),
+            Parameter("decay", "real", 0.99, least=0, most=1),
+            listed("adamw", "eps", "real", least=0),
+            listed("adamw", "weight_decay", "real", least=0),
+            listed("adamw", "warmup", "warmup"),
+            listed("adamw", "schedule", "text", choices=("linear", "constant", "cosine")),
+            listed("adamw", "floor", "share"),
+            listed("adamw", "clip_norm", "real", least=0, optional=True),
+        ),
+    ),
 }
 
 
@@ -59,13 +73,17 @@ class Optimizers:
                 )
             return None
         bound = bind(OPTIMIZERS[name], call.arguments, call.span, self.findings)
-        numbers = Signature(name, tuple(p for p in OPTIMIZERS[name].parameters if p.kind in ("real", "text")))
+        plain = ("real", "text", "share")
+        numbers = Signature(name, tuple(p for p in OPTIMIZERS[name].parameters if p.kind in plain))
         settings = constants(numbers, bound, scope)
         betas = self._betas(bound.given.get("betas"), scope)
         warmup = self._warmup(bound.given.get("warmup"), budget, scope)
         if settings is None or betas is None or warmup is None or not bound.whole:
             return None
-        return Optimizer({"name": name, **settings, "betas": betas, "warmup": warmup}, dict(bound.spans))
+        if not settings["floor"]:  # a program that does not use it means what it has always meant
+            del settings["floor"]
+        moments = {"betas": betas} if name == "adamw" else {}
+        return Optimizer({"name": name, **settings, **moments, "warmup": warmup}, dict(bound.spans))
 
     def _betas(self, expr: ast.Expr | None, scope: Scope) -> list[float] | None:
         if expr is None:

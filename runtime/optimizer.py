@@ -24,7 +24,9 @@ class OptimizerSettings:
     warmup_steps: int
     """The same as a number, beside a share of 0."""
     schedule: str
-    """`constant`, `linear` or `cosine`: the last two fall to 0 at the end of the budget."""
+    """`constant`, `linear` or `cosine`: the last two fall to `floor` at the end of the budget."""
+    floor: float = 0.0
+    """A share of `lr`."""
     clip_norm: float
     """Largest global norm of the gradient; 0 leaves it as it is."""
 
@@ -45,6 +47,7 @@ class OptimizerSettings:
             warmup=0.0 if isinstance(warmup, dict) else float(warmup),
             warmup_steps=steps,
             schedule=document["schedule"],
+            floor=float(document.get("floor", 0.0)),
             clip_norm=float(document["clip_norm"]),
         )
 
@@ -58,11 +61,10 @@ class OptimizerSettings:
         if step < warmup:
             return self.lr * (step + 1) / (warmup + 1)
         progress = (step - warmup) / max(1, steps - warmup)
-        if self.schedule == "linear":
-            return self.lr * (1 - progress)
-        if self.schedule == "cosine":
-            return self.lr * 0.5 * (1 + cos(pi * progress))
-        return self.lr
+        if self.schedule == "constant":
+            return self.lr
+        fallen = 1 - progress if self.schedule == "linear" else 0.5 * (1 + cos(pi * progress))
+        return self.lr * (self.floor + (1 - self.floor) * fallen)
 
 
 def adamw(model: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:

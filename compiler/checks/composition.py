@@ -29,6 +29,8 @@ def check_reshape_before_support(view: View, findings: Findings) -> None:
         before = view.lineage.before(stage)
         if any(kin & {strand.kin for strand in view.domain(earlier)} for earlier in before):
             continue
+        if _shown_beside(view, stage, term):
+            continue
         rows = term.source.name or "rollouts"
         findings.add(
             "C601",
@@ -40,6 +42,16 @@ def check_reshape_before_support(view: View, findings: Findings) -> None:
             ["rewards choose among answers that the model can already give; whether it can is measured in seconds"],
             [f"require informative_rate({rows}) >= 10%"],
         )
+
+
+def _shown_beside(view: View, stage: core.Stage, term: core.Term) -> bool:
+    """Whether the stage itself imitates answers of others to the prompts that it explores (LUFFY, HPT)."""
+    others = [source for each in stage.terms for source in sources(each) if source is not term.source]
+    return any(
+        not isinstance(author, core.Live) and view.domains.shared(term.source, source)
+        for source in others
+        for author in authors(source.type.provenance)
+    )
 
 
 def check_over_expanded_init(view: View, findings: Findings) -> None:

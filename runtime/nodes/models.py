@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,15 @@ def hub_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Co
         raise hub_refusal("model", name, problem, offline) from problem
     copy_files(scan(Path(folder)), out)
     complete_generation_config(out)
+    if "context" in node.settings:
+        _lengthen(out / "config.json", node.settings["context"])
+
+
+def _lengthen(config: Path, context: int) -> None:
+    """Positions beyond those that the model was trained for; how they are turned stays as it is."""
+    document = json.loads(config.read_text(encoding="utf-8"))
+    document["max_position_embeddings"] = context
+    config.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
 
 def _has(tokenizer: Artifact, name: str) -> bool:

@@ -166,14 +166,15 @@ def test_an_order_is_a_permutation_of_its_own_in_every_epoch() -> None:
 
 
 def test_learning_rates_are_functions_of_the_step() -> None:
-    def rates(schedule: str, warmup: Any) -> list[float]:
-        each = OptimizerSettings.of({**ADAMW, "lr": 1.0, "schedule": schedule, "warmup": warmup})
+    def rates(schedule: str, warmup: Any, **more: Any) -> list[float]:
+        each = OptimizerSettings.of({**ADAMW, "lr": 1.0, "schedule": schedule, "warmup": warmup, **more})
         return [each.learning_rate(step, 10) for step in range(10)]
 
     assert rates("constant", 0.0) == [1.0] * 10
     assert rates("constant", 0.3) == rates("constant", {"steps": 3}) == [0.25, 0.5, 0.75] + [1.0] * 7
     assert rates("linear", 0.0) == pytest.approx([1 - step / 10 for step in range(10)])
     assert rates("cosine", {"steps": 2})[2:] == pytest.approx([0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8)])
+    assert rates("linear", 0.0, floor=0.1) == pytest.approx([0.1 + 0.9 * (1 - step / 10) for step in range(10)])
 
 
 def test_more_processes_than_run_are_refused(tmp_path: Path) -> None:

@@ -229,6 +229,15 @@ Q8 = (4096, 36, 32, 8, 12288)
 Q14 = (5120, 40, 40, 8, 17408)
 Q32 = (5120, 64, 64, 8, 25600)
 QWEN_25_32 = (5120, 64, 40, 8, 27648)
+V3 = shape(
+    *(7168, 61, 128, 128, 18432, 163840),
+    n_routed_experts=256,
+    n_shared_experts=1,
+    num_experts_per_tok=8,
+    moe_intermediate_size=2048,
+    q_lora_rank=1536,
+    kv_lora_rank=512,
+)
 
 MODELS = (
     qwen_3("Qwen/Qwen3-0.6B", Q06, base=False, tied=True),
@@ -239,6 +248,7 @@ MODELS = (
     qwen_3("Qwen/Qwen3-14B-Base", Q14, base=True),
     qwen_3("Qwen/Qwen3-32B", Q32, base=False),
     Stand("Qwen/QwQ-32B", QWEN, shape(*QWEN_25_32, 40960, **QWEN_2, **LARGE_VOCABULARY), CHATML),
+    Stand("Qwen/Qwen2.5-0.5B", QWEN, shape(896, 24, 14, 2, 4864, 32768, **QWEN_2), CHATML, end="<|endoftext|>"),
     Stand("Qwen/Qwen2.5-3B", QWEN, shape(2048, 36, 16, 2, 11008, 32768, **QWEN_2), CHATML, end="<|endoftext|>"),
     Stand(
         "Qwen/Qwen2.5-7B-Instruct",
@@ -303,25 +313,8 @@ MODELS = (
     Stand("mistralai/Mistral-7B-v0.1", MISTRAL, shape(4096, 32, 32, 8, 14336, 32768), None),
     Stand("mistralai/Mistral-7B-Instruct-v0.1", MISTRAL, shape(4096, 32, 32, 8, 14336, 32768), INST),
     Stand("alignment-handbook/zephyr-7b-sft-full", MISTRAL, shape(4096, 32, 32, 8, 14336, 32768), ZEPHYR),
-    Stand(
-        "deepseek-ai/DeepSeek-V3-Base",
-        DEEPSEEK_V3,
-        shape(
-            7168,
-            61,
-            128,
-            128,
-            18432,
-            163840,
-            n_routed_experts=256,
-            n_shared_experts=1,
-            num_experts_per_tok=8,
-            moe_intermediate_size=2048,
-            q_lora_rank=1536,
-            kv_lora_rank=512,
-        ),
-        DEEPSEEK,
-    ),
+    Stand("deepseek-ai/DeepSeek-V3-Base", DEEPSEEK_V3, V3, DEEPSEEK),
+    Stand("deepseek-ai/DeepSeek-V3", DEEPSEEK_V3, V3, DEEPSEEK),
     Stand(
         "EleutherAI/gpt-j-6b",
         GPT_J,
@@ -329,5 +322,16 @@ MODELS = (
         None,
     ),
     Stand("google/gemma-7b", GEMMA_1, shape(3072, 28, 16, 16, 24576, 8192, head_dim=256), None, end="<eos>"),
+    Stand(
+        "weqweasdas/RM-Gemma-7B",
+        GEMMA_1,
+        shape(
+            *(3072, 28, 16, 16, 24576, 8192),
+            head_dim=256,
+            architectures=["GemmaForSequenceClassification"],
+            id2label={"0": "LABEL_0"},
+        ),
+        GEMMA,
+    ),
     Stand("google/gemma-7b-it", GEMMA_1, shape(3072, 28, 16, 16, 24576, 8192, head_dim=256), GEMMA),
 )
