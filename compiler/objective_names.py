@@ -5,6 +5,16 @@ from __future__ import annotations
 
 from ptc.compiler.name import MUST, PTC, PUBLISHED, TRL, Name
 
+LIBRARY = frozenset(
+    """
+    anchored_sft bradley_terry cdpo chord cispo context_distillation cpo dapo dft dpo dpo_norm dr_grpo
+    entropy_bonus forward_kl g_opd gkd grpo gspo hinge ipo kto lite_ppo luffy minillm mopd
+    on_policy_distillation orpo ppo pretrain prm process_min process_sum proximal_sft reinforce reinforce_pp
+    reverse_kl rloo robust rpo self_distillation sft simpo
+    """.split()
+)
+"""What `std.objectives` holds."""
+
 EPSILON, HIGH = ("epsilon",), ("epsilon_high",)
 CLIP = "TRL's default is its `epsilon`."
 CAP = ("vllm_importance_sampling_clip_max", "vllm_importance_sampling_cap")

@@ -9,6 +9,7 @@ from ptc.compiler import core
 from ptc.compiler.arguments import Signature
 from ptc.compiler.catalogue import Verifier
 from ptc.compiler.findings import Findings, at
+from ptc.compiler.objective_names import LIBRARY
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
@@ -238,8 +239,7 @@ class Scope:
 
 
 def _where_in_library(name: str) -> str | None:
-    objectives = {"sft", "grpo", "dpo", "reverse_kl"}
     verifiers = {"exact", "math", "gym_scorer", "format_tags", "overlong"}
-    if name in objectives:
+    if name in LIBRARY:
         return "std.objectives"
     return "std.verifiers" if name in verifiers else None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ptc.compiler import names
+from ptc.compiler.objective_names import LIBRARY
 from ptc.lang import ast
 from ptc.lang.parse import parse
 from ptc.lang.source import Source
@@ -73,6 +74,10 @@ def test_a_required_name_has_no_default() -> None:
     assert "lr" not in names.defaults("adamw")
     assert names.defaults("adamw")["betas"] == (0.9, 0.999)
     assert names.spelled((0.9, 0.999)) == "[0.9, 0.999]"
+
+
+def test_the_library_is_what_its_folder_holds() -> None:
+    assert {path.stem for path in OBJECTIVES.glob("*.pt")} == LIBRARY
 
 
 @pytest.mark.parametrize("path", sorted(OBJECTIVES.glob("*.pt")), ids=lambda path: path.stem)

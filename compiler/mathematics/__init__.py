@@ -12,6 +12,7 @@ whose factor is the constant 0 is dropped before it is looked at, so that ``kl =
     reductions.py   mean, sum, std, min, max, count over axes
     forwards.py     what a model says of a text, and divergences between two models
     sequences.py    running sums over the tokens or steps of one sample
+    functions.py    the functions of a loss, by name
     reader.py       the walk over the text
 """
 
