@@ -6,12 +6,15 @@ from __future__ import annotations
 from ptc.compiler.name import MUST, PTC, PUBLISHED, TRL, Name
 
 LIBRARY = frozenset(
-    """
-    anchored_sft bradley_terry cdpo chord cispo context_distillation cpo dapo dft dpo dpo_norm dr_grpo
-    entropy_bonus forward_kl g_opd gkd grpo gspo hinge ipo kto lite_ppo luffy minillm mopd
-    on_policy_distillation orpo ppo pretrain prm process_min process_sum proximal_sft reinforce reinforce_pp
-    reverse_kl rloo robust rpo self_distillation sft simpo
-    """.split()
+    (
+        *("sft", "pretrain", "dft", "proximal_sft", "anchored_sft", "chord"),
+        *("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "kto", "orpo", "simpo", "cpo"),
+        *("bradley_terry", "prm"),
+        *("reinforce", "reinforce_pp", "rloo", "grpo", "dr_grpo", "dapo", "gspo", "cispo", "lite_ppo", "ppo"),
+        *("process_sum", "process_min", "entropy_bonus", "luffy"),
+        *("forward_kl", "reverse_kl", "gkd", "on_policy_distillation", "mopd", "g_opd", "minillm"),
+        *("context_distillation", "self_distillation"),
+    )
 )
 """What `std.objectives` holds."""
 

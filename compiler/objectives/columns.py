@@ -24,7 +24,7 @@ class Columns:
             if stepped and not source.type.has("steps"):
                 self._no_steps(call, parameter, source, stepped)
             else:
-                self._missing(call, parameter, source, tuple(wanted), missing)
+                self._missing(call, parameter, source, missing)
             return False
         return self._types_fit(call, parameter, source, wanted) and self._grouped(call, parameter, source, wanted)
 
@@ -62,13 +62,11 @@ class Columns:
             return False
         return True
 
-    def _missing(
-        self, call: Call, parameter: str, source: core.Source, wanted: tuple[str, ...], missing: list[str]
-    ) -> None:
-        listed = " and ".join(f"`{column}`" for column in missing)
+    def _missing(self, call: Call, parameter: str, source: core.Source, missing: list[str]) -> None:
+        wanted = columns_of(call.types[parameter])
         self.findings.add(
             "T110",
-            f"`{call.name}` needs {listed}, which these rows do not have",
+            f"`{call.name}` needs {listed(missing)}, which these rows do not have",
             [at(call.place(parameter), "given here"), at(source.span, "the rows come from here")],
             [
                 f"wanted: Trajectories{{{', '.join(wanted)}}}",
@@ -78,20 +76,29 @@ class Columns:
         )
 
     def _no_steps(self, call: Call, parameter: str, source: core.Source, stepped: list[str]) -> None:
-        listed = " and ".join(f"`{column}`" for column in stepped)
         helps = ['|> split_steps("\\n\\n")']
         if "step_rewards" in stepped:
             helps.append("then score the steps:  |> score(process_model)")
         self.findings.add(
             "T108",
             f"`{call.name}` works step by step, and these responses are not cut into steps",
-            [at(call.place(parameter), f"needs {listed}"), at(source.span, "no `step` axis here")],
+            [at(call.place(parameter), f"needs {listed(stepped)}"), at(source.span, "no `step` axis here")],
             helps=helps,
         )
 
 
+def listed(columns: list[str]) -> str:
+    """Columns as a sentence names them, the last one after `and`."""
+    words = [f"`{column}`" for column in columns]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def remedies(kind: core.Trajectories, missing: list[str]) -> list[str]:
     """Steps that bring the missing columns, as far as there are any."""
+    if "response" in missing and kind.has("chosen"):
+        if missing == ["response"]:
+            return ["the chosen ones are demonstrations:  |> respond(.chosen)"]
+        return ["these are pairs, and `dpo` learns from pairs:  minimize dpo(…, policy, reference)"]
     helps: list[str] = []
     if {"chosen", "rejected"} & set(missing):
         if not kind.has("response"):
@@ -102,10 +109,8 @@ def remedies(kind: core.Trajectories, missing: list[str]) -> list[str]:
             helps.append("|> best_and_worst()")
     if {"group", "logprobs"} & set(missing):
         helps.append("|> sample(policy, n = 8)")
-    elif "response" in missing and not kind.has("chosen"):
+    elif "response" in missing:
         helps.append("|> respond(.answer)")
-    if "response" in missing and kind.has("chosen"):
-        helps.append("these are pairs, and `dpo` learns from pairs:  minimize dpo(…, policy, reference)")
     if "reward" in missing:
         helps.append("|> score(exact)")
     if "text" in missing and kind.has("response"):

@@ -95,11 +95,14 @@ class Preconditions:
 
     def _unmet(self, call: Call, given: Given, condition: ast.Expr) -> None:
         named = [name for name in given.numbers if any(found.id == name for found in _names(condition))]
-        where = [at(call.place(name), f"`{name}` is {given.numbers[name]:g}") for name in named[:2]]
+        told = [name for name in named if name in call.bound.given]
+        where = [at(call.place(name), f"`{name}` is {given.numbers[name]:g}") for name in told]
+        usual = [f"`{name}` is {given.numbers[name]:g} where nothing is said" for name in named if name not in told]
         self.findings.add(
             "T115",
             f"`{call.name}` does not work with these numbers",
-            [*where, at(condition.span, "what it asks for")],
+            [*(where or [at(call.span, "as it is called here")]), at(condition.span, "what it asks for")],
+            usual,
         )
 
     def _unreadable(self, call: Call, condition: ast.Expr) -> bool:
