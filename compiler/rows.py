@@ -276,6 +276,13 @@ def _of(op: str, args: list[Value]) -> Json:
     return {"op": op, "args": [arg.document for arg in args]}
 
 
+def columns_of(document: Json) -> frozenset[str]:
+    """The columns that a row expression reads."""
+    if document["op"] == "column":
+        return frozenset({document["name"]})
+    return frozenset().union(*(columns_of(argument) for argument in document.get("args", ())))
+
+
 def joined_with(rows: core.Source) -> core.Source | None:
     """The source that these rows were joined with, if they were: its attempts are their group."""
     source: core.Source | None = rows

@@ -6,13 +6,10 @@ from dataclasses import replace
 
 from ptc.compiler import core
 from ptc.compiler.findings import at
-from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.flows.step import OF_AN_ATTEMPT, Step, with_types
 from ptc.compiler.rows import check_column, ordered
 from ptc.lang import ast
 from ptc.lang.source import Span
-
-OF_AN_ATTEMPT = frozenset({"response", "logprobs", "reward", "group", "steps", "step_labels", "step_rewards"})
-"""Columns that differ between the attempts at one prompt."""
 
 
 def slice_(step: Step) -> core.Source | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ptc.compiler import core
 from ptc.compiler.findings import at
-from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.flows.step import RESPONDED, Step, with_types
 from ptc.compiler.rows import ordered
 
 IMPLIED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
@@ -23,8 +23,6 @@ IMPLIED: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
 """Columns that are there, and what they are read as."""
 
 TYPES = {"messages": "Messages", "completions": "List", "labels": "List", "steps": "List", "step_labels": "List"}
-RESPONDED = frozenset({"response", "completion", "chosen", "rejected", "messages", "completions", "steps", "text"})
-"""Columns that somebody has written who is not the prompt's author."""
 
 
 def implied(columns: frozenset[str]) -> frozenset[str]:
@@ -37,8 +35,8 @@ def implied(columns: frozenset[str]) -> frozenset[str]:
 
 
 def outside(columns: frozenset[str], by: str | None, open: bool = False) -> core.Trajectories:
-    """The type of rows from outside: external as soon as they hold responses."""
-    responded = bool(columns & RESPONDED) or open
+    """The type of rows from outside: external if they hold responses, or somebody is said to have written them."""
+    responded = bool(columns & RESPONDED) or open or by is not None
     whole = implied(columns)
     types = tuple((name, kind) for name, kind in TYPES.items() if name in whole)
     return core.Trajectories(

@@ -11,9 +11,8 @@ from ptc.compiler import core
 from ptc.compiler.arguments import bind
 from ptc.compiler.calls import constants
 from ptc.compiler.findings import at
-from ptc.compiler.flows.choosing import OF_AN_ATTEMPT
 from ptc.compiler.flows.signatures import MIX
-from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.flows.step import OF_AN_ATTEMPT, RESPONDED, Step, with_types
 from ptc.compiler.rows import check_column, ordered
 from ptc.compiler.scope import Scope
 from ptc.lang import ast
@@ -63,13 +62,15 @@ def _both(left: core.Trajectories, right: core.Trajectories) -> core.Trajectorie
     if left.open or right.open:  # what is unknown of the one may be what is known of the other
         columns |= set(right.columns) if left.open else set()
         columns |= set(left.columns) if right.open else set()
+    open = left.open and right.open
+    responded = open or bool(columns & RESPONDED)
     same = set(left.column_types) & set(right.column_types)
     return core.Trajectories(
         ordered(columns),
-        mixed(kind.provenance for kind in (left, right)),
+        mixed(kind.provenance for kind in (left, right)) if responded else None,
         left.sampling if left.sampling == right.sampling else None,
         tuple(words for words in left.kept if words in right.kept),
-        open=left.open and right.open,
+        open=open,
         column_types=tuple(pair for pair in left.column_types if pair in same),
         guidance=tuple(dict.fromkeys((*left.guidance, *right.guidance))),
         replayed=left.replayed or right.replayed,

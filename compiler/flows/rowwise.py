@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ptc.compiler import core
 from ptc.compiler.findings import at
-from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.flows.joining import mixed
+from ptc.compiler.flows.step import OF_AN_ATTEMPT, RESPONDED, Step, author_of, with_types
 from ptc.compiler.row_words import in_words
 from ptc.compiler.rows import Value, condition, ordered, row_expression
 from ptc.compiler.values import Unknown
@@ -19,10 +20,10 @@ def prompts(step: Step) -> core.Source | None:
     known = {name: value for name, value in values.items() if isinstance(value, Value)}
     if len(known) < len(values):
         return None
-    responded = known.keys() & {"response", "chosen", "rejected"}
+    authors = [author_of(known[name].document, step.rows) for name in RESPONDED & known.keys()]
     kind = core.Trajectories(
         ordered(set(known)),
-        (step.type.provenance or core.External()) if responded else None,
+        mixed(authors),
         column_types=tuple((name, value.type) for name, value in known.items() if value.type is not None),
         replayed=step.type.replayed,
     )
@@ -34,11 +35,14 @@ def respond(step: Step) -> core.Source | None:
     response = step.row("response")
     if isinstance(response, Unknown) or not step.has_prompts():
         return None
+    stale = OF_AN_ATTEMPT - {"group", "response"}
     kind = replace(
         step.type,
-        columns=ordered({*step.type.columns, "response"}),
-        provenance=step.type.provenance or core.External(),
-        column_types=with_types(step.type, {"response": response.type}),
+        columns=ordered({*(set(step.type.columns) - stale), "response"}),
+        provenance=author_of(response.document, step.rows),
+        sampling=None,
+        scorers=(),
+        column_types=with_types(step.type, {**dict.fromkeys(stale), "response": response.type}),
     )
     return step.made(kind, {"response": response.document})
 

@@ -10,7 +10,7 @@ from ptc.compiler.anneal import document, read_number
 from ptc.compiler.arguments import Parameter
 from ptc.compiler.findings import at
 from ptc.compiler.flows.choosing import sampled_at
-from ptc.compiler.flows.step import Step, with_types
+from ptc.compiler.flows.step import OF_AN_ATTEMPT, Step, with_types
 from ptc.compiler.graph import Json
 from ptc.compiler.rows import ordered
 from ptc.compiler.values import Unknown
@@ -53,8 +53,8 @@ def sample(step: Step) -> core.Source | None:
     else:
         model = model.init if isinstance(model, core.Role) else model
         provenance = core.Fixed(model)
-    columns = {*step.type.columns, "group", "response", "logprobs"}
-    written: dict[str, str | None] = {"group": "Real", "response": "Text", "logprobs": "List", "reward": None}
+    columns = {*(set(step.type.columns) - OF_AN_ATTEMPT), "group", "response", "logprobs"}
+    written = {**dict.fromkeys(OF_AN_ATTEMPT), "group": "Real", "response": "Text", "logprobs": "List"}
     kind = core.Trajectories(
         ordered(columns),
         provenance,
@@ -62,7 +62,6 @@ def sample(step: Step) -> core.Source | None:
         open=step.type.open,
         column_types=with_types(step.type, written),
         guidance=step.type.guidance,
-        replayed=step.type.replayed,
     )
     return step.made(kind, without_defaults(settings), {"prompts": step.rows, "model": model})
 

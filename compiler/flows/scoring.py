@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ptc.compiler import core
 from ptc.compiler.flows.step import Step, with_types
-from ptc.compiler.rows import ordered
+from ptc.compiler.rows import check_column, ordered
 from ptc.compiler.scorers import documents, judges
 
 
@@ -16,6 +16,8 @@ def score(step: Step) -> core.Source | None:
     if scorers is None or not step.flows.scorings.fit(scorers, step.rows):
         return None
     if not step.has_responses("`score` judges responses"):
+        return None
+    if not check_column("response", step.call.span, step.rows, step.findings):
         return None
     brought = {"reward": "Real"}
     if "steps" in step.type.columns and any(scorer.kind == "reward_model" for scorer in scorers):

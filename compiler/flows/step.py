@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ptc.compiler import core
 from ptc.compiler.arguments import Bound
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import Json
-from ptc.compiler.rows import Value, row_expression
+from ptc.compiler.rows import Value, columns_of, row_expression
 from ptc.compiler.scope import Scope
 from ptc.compiler.values import Unknown
 from ptc.lang import ast
@@ -88,6 +88,31 @@ class Step:
     def out_of_order(self, title: str, label: str, why: str, other: Span, helps: list[str]) -> None:
         """Reports a step that stands in the wrong place."""
         self.findings.add("N130", title, [at(self.call.span, label), at(other, why)], helps=helps)
+
+
+OF_AN_ATTEMPT = frozenset({"response", "logprobs", "reward", "group", "steps", "step_labels", "step_rewards"})
+"""Columns that differ between the attempts at one prompt."""
+RESPONDED = frozenset({"response", "completion", "chosen", "rejected", "messages", "completions", "steps", "text"})
+"""Columns that somebody has written who is not the prompt's author."""
+
+
+def author_of(document: Json, rows: core.Source) -> core.Provenance:
+    """Who wrote what a row expression gives: whoever wrote the responses, if it is made of them; else somebody outside,
+    by the name that the rows' origins state."""
+    who = rows.type.provenance
+    if who is not None and (isinstance(who, core.External) or columns_of(document) & RESPONDED):
+        return who
+    stated = dict.fromkeys(origin.type.provenance for origin in origins(rows))
+    named = [each for each in stated if isinstance(each, core.External) and each.by is not None]
+    return named[0] if len(named) == 1 else core.External()
+
+
+def origins(rows: core.Source) -> Iterator[core.Source]:
+    """Where the rows of a source come from."""
+    if not rows.parts:
+        yield rows
+    for part in rows.parts:
+        yield from origins(part)
 
 
 Make = Callable[[Step], core.Source | None]
