@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ptc.compiler import core
-from ptc.compiler.findings import BY_NAME, Findings, at
+from ptc.compiler.findings import BY_NAME, PLACED, Findings, at
 from ptc.compiler.observers import JUDGEMENTS
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.source import Span
@@ -53,7 +53,8 @@ def note_unused(allows: tuple[core.Allow, ...], findings: Findings) -> None:
         return
     used = {(allow.check, allow.span) for allow in allows if any(covers(allow, each) for each in found)}
     for allow in allows:
-        if (allow.check, allow.span) in used or BY_NAME[allow.check].code[0] in LATER:
+        code = BY_NAME[allow.check].code
+        if (allow.check, allow.span) in used or code[0] in LATER or code in PLACED:
             continue
         findings.add(
             "N113",

@@ -80,20 +80,37 @@ class Verifier:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where a program would run, in plain numbers: what a profile says, as far as checks ask for it."""
+class Library:
+    """A library that running needs, against the one that is installed."""
 
-    engine: str
+    name: str
+    wanted: str
+    """``>=2.8``"""
+    found: str | None
+    """Its version; None where it is not installed."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a program would run, in plain values: what a profile says, as far as checks ask for it."""
+
+    engine: str = "transformers"
     """What generates: ``transformers``, ``vllm``, ``fake``."""
-    precision: str
+    precision: str = "float32"
     """``float32`` or ``bfloat16``, of training."""
+    engine_precision: str = "float32"
+    """The same of what generates."""
     devices: int = 1
     memory: int | None = None
     """Bytes of each device; None where nobody knows."""
     micro_batch: int | None = None
     """Rows in one forward pass; None: as many as fit a fixed number of tokens."""
-    copies: bool = True
+    copies: bool = False
     """Whether the engine holds weights of its own besides those that are trained."""
+    honoured: frozenset[str] | None = None
+    """The arguments of `sample` that the engine carries out; None: all."""
+    outdated: tuple[Library, ...] = ()
+    """Libraries that are missing, or not of a version that fits."""
     place: str = "the profile"
     """What a message calls it: the path of the profile."""
 
@@ -118,5 +135,7 @@ class Catalogue:
     """Whether the hub was asked for what it is about: then there is no point in telling the user to."""
     hub_datasets: Mapping[str, Rows] = field(default_factory=dict)
     """By ``org/set:config@revision``, the last two only where they are given."""
+    placement: Placement | None = None
+    """Where the program would run; None as long as nobody has said."""
     hub_models: Mapping[str, Checkpoint] = field(default_factory=dict)
     """By ``org/model@revision``, the last only where it is given."""

@@ -81,6 +81,7 @@ CHECKS: tuple[Check, ...] = (
     Check("P204", "eval-in-training", "error"),
     Check("P205", "split-by-seed", "warning"),
     Check("P206", "staleness-uncorrected", "warning"),
+    Check("P207", "sampler-trainer-mismatch", "warning"),
     Check("P208", "hint-leak", "error"),
     Check("P209", "replay-without-age", "warning"),
     Check("P210", "preference-off-support", "warning"),
@@ -141,7 +142,16 @@ CHECKS: tuple[Check, ...] = (
     Check("L506", "nothing-to-run", "note"),
     Check("L507", "context-too-short", "error"),
     Check("L508", "lr-out-of-band", "note"),
+    Check("L509", "does-not-fit", "error"),
+    Check("L510", "option-not-honoured", "error"),
+    Check("L511", "head-precision", "error"),
+    Check("L512", "library-versions", "error"),
 )
+
+PLACED = frozenset({"P207", "L509", "L510", "L511", "L512"})
+"""What is looked for only where a profile is named."""
+RESOURCES = frozenset({"L509", "L512"})
+"""What is right, and has not what it needs: exit code 6."""
 
 BY_CODE = {check.code: check for check in CHECKS}
 BY_NAME = {check.name: check for check in CHECKS}

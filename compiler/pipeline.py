@@ -52,7 +52,7 @@ def check(source: Source, catalogue: Catalogue, settings: Mapping[str, str] | No
     if catalogue.lock_problem is not None:
         findings.add("D403", catalogue.lock_problem, [], helps=["ptc lock FILE"])
     if elaborated.whole:
-        checks.check(program, findings)
+        checks.check(program, findings, catalogue.placement)
         note_unused(program.allows, findings)
     judged = judge(findings.found, program.allows)
     found = _in_order(judged.kept, source)

@@ -56,6 +56,13 @@ class Shape:
         """``2 layers of width 64``."""
         return f"{self.layers} layers of width {self.hidden}"
 
+    def adapter(self, rank: int) -> int:
+        """Parameters of a low-rank adapter on every linear layer of the blocks."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        attention = 2 * (self.hidden + queries) + 2 * (self.hidden + keys)
+        feed_forward = 3 * (self.hidden + self.intermediate) * self.experts
+        return self.layers * rank * (attention + feed_forward)
+
     @property
     def cached_per_token(self) -> int:
         """Numbers that the cache of keys and values holds for each token."""

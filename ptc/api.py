@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ptc import lockfile
 from ptc.checkpoints import checkpoint
 from ptc.compiler import types as types_in_words
-from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Rows, Verifier
+from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Placement, Rows, Verifier
 from ptc.compiler.pipeline import Checked, check
 from ptc.headers import OnDemand, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
@@ -103,10 +103,12 @@ def catalogue(
     stand_ins: StandIns | None = None,
     siblings: Mapping[str, Source | str] | None = None,
     lock: Lock = UNLOCKED,
+    placement: Placement | None = None,
 ) -> Catalogue:
     """What may be known without running anything: the library, and headers; with `data` those on the hub too.
 
     What `stand_ins` hold stands for what the hub holds under the same name; what is locked need not be asked for.
+    `placement` is where it would run.
     """
 
     def hub_dataset(name: str) -> Rows | None:
@@ -126,6 +128,7 @@ def catalogue(
         fetched=data,
         hub_datasets=OnDemand(hub_dataset),
         hub_models=OnDemand(hub_model),
+        placement=placement,
     )
 
 
@@ -134,12 +137,13 @@ def check_text(
     path: str = "program.pt",
     settings: Mapping[str, str] | None = None,
     siblings: Mapping[str, str] | None = None,
+    placement: Placement | None = None,
 ) -> CheckResult:
     """Checks a program's text. Never raises. `siblings` are the texts of the files beside it, if they are no files."""
     source = Source(path, text)
     if siblings is None:
-        return check_source(source, settings)
-    return check_with(source, catalogue(siblings=Siblings(path, siblings)), settings)
+        return check_source(source, settings, placement=placement)
+    return check_with(source, catalogue(siblings=Siblings(path, siblings), placement=placement), settings)
 
 
 def check_file(
@@ -147,11 +151,12 @@ def check_file(
     settings: Mapping[str, str] | None = None,
     data: bool = False,
     stand_ins: StandIns | None = None,
+    placement: Placement | None = None,
 ) -> CheckResult:
     """Checks a file, whatever is in it. Never raises for what it holds."""
     found = read(Path(path))
     if isinstance(found, Source):
-        return check_source(found, settings, data, stand_ins)
+        return check_source(found, settings, data, stand_ins, placement=placement)
     return CheckResult(Source(str(path), ""), (found,))
 
 
@@ -160,10 +165,11 @@ def check_source(
     settings: Mapping[str, str] | None = None,
     data: bool = False,
     stand_ins: StandIns | None = None,
+    placement: Placement | None = None,
 ) -> CheckResult:
     """Checks a text that stands in a file, with what lies beside it."""
     lock = lockfile.read(lockfile.beside(source.path))
-    return check_with(source, catalogue(data, stand_ins, Siblings(source.path), lock), settings)
+    return check_with(source, catalogue(data, stand_ins, Siblings(source.path), lock, placement), settings)
 
 
 def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | None = None) -> CheckResult:

@@ -21,13 +21,24 @@ def check(
     strict: bool,
     as_json: bool,
     stand_ins: str | None = None,
+    profile: str | None = None,
 ) -> int:
-    """`ptc check`: 0 if every program is right, else 2."""
+    """`ptc check`: 0 if every program is right, 6 if they only lack what they need, else 2."""
     from ptc import api
     from ptc.stand_ins import StandIns
 
+    placement = None
+    if profile is not None:
+        from ptc import placing
+        from ptc.runtime.artifacts import InputWrong
+
+        try:
+            placement = placing.placement(profile)
+        except InputWrong as error:
+            print(f"ptc: {error}", file=sys.stderr)
+            return 2
     known = StandIns(Path(stand_ins)) if stand_ins is not None else None
-    results = [api.check_file(file, settings, data, known) for file in files]
+    results = [api.check_file(file, settings, data, known, placement) for file in files]
     wrong = [result for result in results if is_wrong(result, strict)]
     if as_json:
         print(json.dumps({"schema": 1, "files": [_document(r, not is_wrong(r, strict)) for r in results]}, indent=2))
@@ -37,7 +48,16 @@ def check(
             if types and result.types:
                 print("\n".join(inferred(result)))
             print(f"{result.source.path}: {verdict(result)}")
-    return 2 if wrong else 0
+    return exit_code(wrong, strict) if wrong else 0
+
+
+def exit_code(wrong: Sequence[CheckResult], strict: bool = False) -> int:
+    """2 for what is wrong, 6 if all that is wrong is that resources are missing."""
+    from ptc.compiler.findings import RESOURCES
+
+    severities = {"error", "warning"} if strict else {"error"}
+    codes = {each.code for result in wrong for each in result.diagnostics if each.severity in severities}
+    return 6 if codes <= RESOURCES else 2
 
 
 def inferred(result: CheckResult) -> list[str]:

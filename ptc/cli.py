@@ -96,6 +96,7 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     parser.add_argument("--types", action="store_true", help="print the inferred type of each source")
     parser.add_argument("--data", action="store_true", help="read headers of datasets and models for their columns")
     _stand_ins(parser)
+    parser.add_argument("--profile", metavar="FILE", help="where it would run: whether it fits, and is carried out")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
     _set(parser)
     _json(parser)
@@ -104,7 +105,9 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     _check_stand_ins(parser, found)
     from ptc import checking
 
-    return checking.check(found.files, settings, found.types, found.data, found.strict, found.json, found.stand_ins)
+    return checking.check(
+        found.files, settings, found.types, found.data, found.strict, found.json, found.stand_ins, found.profile
+    )
 
 
 def lock(parser: Parser, words: Sequence[str]) -> int:

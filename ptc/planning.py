@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ptc.compiler import names
 from ptc.compiler.graph import Graph, Json, Node
+from ptc.compiler.memory import Estimate, spelled
 from ptc.runtime.forecast import Forecast, forecast
+from ptc.runtime.learning_rates import OptimizerSettings
 from ptc.runtime.profile import Profile
 from ptc.runtime.store import Store
 
@@ -59,7 +61,12 @@ class PlannedStage(_Document):
     sampled_tokens: int | None
     """At most: every attempt as long as it may be."""
     memory: int | None
-    """Bytes for weights, gradients and optimizer state in float32; embeddings and activations come on top."""
+    """Bytes on each device at most; None where a shape is not known. Embeddings whose tokenizer is yet to be made come
+    on top."""
+    memory_parts: Mapping[str, int]
+    """What that is the sum of."""
+    learning_rates: tuple[float, ...] | None
+    """At the beginning, a quarter, half, three quarters and the end; None where the data must be read first."""
     settings: tuple[Setting, ...]
 
 
@@ -77,15 +84,17 @@ class Plan(_Document):
         return sum(1 for node in self.nodes if node.action == "reuse")
 
 
-def make_plan(program: str, graph: Graph, store: Store, profile: Profile, base: Path) -> Plan:
-    """Asks the store about every node. Reads; changes nothing."""
+def make_plan(
+    program: str, graph: Graph, store: Store, profile: Profile, base: Path, needs: Mapping[str, Estimate] | None = None
+) -> Plan:
+    """Asks the store about every node. Reads; changes nothing. `needs`: memory of stages, by name."""
     fates = forecast(graph, store, profile, base)
     stages = [(meaning, node) for meaning, node in graph.nodes.items() if node.kind == "train"]
     return Plan(
         program=program,
         profile=profile.model_dump(mode="json"),
         nodes=tuple(_node(graph, meaning, fates) for meaning in graph.nodes),
-        stages=tuple(_stage(graph, node, fates[meaning]) for meaning, node in stages),
+        stages=tuple(_stage(graph, node, fates[meaning], (needs or {}).get(node.label)) for meaning, node in stages),
     )
 
 
@@ -104,7 +113,7 @@ def _node(graph: Graph, meaning: str, fates: Mapping[str, Forecast]) -> PlannedN
     )
 
 
-def _stage(graph: Graph, node: Node, fate: Forecast) -> PlannedStage:
+def _stage(graph: Graph, node: Node, fate: Forecast, needed: Estimate | None) -> PlannedStage:
     steps = _steps(graph, node)
     roles: dict[str, int | None] = {"train": 0, "freeze": 0}
     for model, settings in node.settings["models"].items():
@@ -120,10 +129,19 @@ def _stage(graph: Graph, node: Node, fate: Forecast) -> PlannedStage:
         trained=trained,
         frozen=frozen,
         sampled_tokens=_sampled_tokens(node, steps),
-        # Weights, gradients and AdamW's two moments of what is trained, weights of what is frozen, 4 bytes each.
-        memory=None if trained is None or frozen is None else 16 * trained + 4 * frozen,
+        memory=None if needed is None else needed.peak,
+        memory_parts={} if needed is None else {part.name: part.bytes for part in needed.counted},
+        learning_rates=_learning_rates(node, steps),
         settings=tuple(_settings(node)),
     )
+
+
+def _learning_rates(node: Node, steps: int | None) -> tuple[float, ...] | None:
+    """The rate of the first trained model at the first step, a quarter, half, three quarters and the last."""
+    if steps is None:
+        return None
+    settings = OptimizerSettings.of(node.settings["optimizer"][node.settings["result"]])
+    return tuple(settings.learning_rate(share * (steps - 1) // 4, steps) for share in range(5))
 
 
 def _claims(graph: Graph, stage: str) -> Iterator[str]:
@@ -262,6 +280,7 @@ def _stage_lines(stage: PlannedStage) -> Iterator[str]:
     claims = ", ".join(stage.claims) or "claims nothing"
     yield f"stage {stage.name}: {claims}"
     yield f"  {_counts(stage)}"
+    yield from (f"  {line}" for line in _needs(stage))
     groups: dict[str, list[str]] = {}
     for setting in stage.settings:
         groups.setdefault(setting.origin, []).append(f"{setting.name} = {setting.value}")
@@ -277,9 +296,15 @@ def _counts(stage: PlannedStage) -> str:
         parts.append(f"trains {amount(stage.trained)} parameters and embeddings")
     if stage.sampled_tokens:
         parts.append(f"samples at most {amount(stage.sampled_tokens)} tokens")
-    if stage.memory is not None:
-        parts.append(f"{stage.memory / 2**20:.1f} MiB of weights and optimizer state")
     return ", ".join(parts)
+
+
+def _needs(stage: PlannedStage) -> Iterator[str]:
+    if stage.memory is not None:
+        parts = " + ".join(f"{name} {spelled(size)}" for name, size in stage.memory_parts.items())
+        yield f"memory at most {spelled(stage.memory)} = {parts}"
+    if stage.learning_rates is not None:
+        yield f"lr {', '.join(f'{rate:.3g}' for rate in stage.learning_rates)} at 0, 25, 50, 75, 100 % of the steps"
 
 
 def restricted(graph: Graph, label: str) -> Graph:

@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptc import api, checking, drawing, planning
+from ptc import api, checking, drawing, placing, planning
 from ptc.compiler.graph import Graph
+from ptc.compiler.memory import Estimate, estimate
 from ptc.runtime.artifacts import Implementation, InputWrong, InvariantBroken, PlanDrift, ResourceMissing
 from ptc.runtime.profile import Profile, load_profile
 from ptc.runtime.store import Store
@@ -51,7 +52,10 @@ class Prepared:
 
 
 class Refused(Exception):
-    """The program is wrong, and that has been shown."""
+    """The program is wrong, or lacks what it needs, and that has been shown."""
+
+    def __init__(self, code: int = 2) -> None:
+        self.code = code
 
 
 def prepare(request: Request, to_run: bool = True) -> Prepared:
@@ -60,12 +64,13 @@ def prepare(request: Request, to_run: bool = True) -> Prepared:
     `to_run` is false for those who only look at the program: what cannot be run yet is then no reason to refuse.
     """
     profile = _profile(request.profile, request.store)
+    place = placing.placed(profile, request.profile or "this machine") if to_run else None
     stand_ins = StandIns(Path(request.stand_ins)) if request.stand_ins is not None else None
-    checked = api.check_file(request.file, request.settings, stand_ins=stand_ins)
+    checked = api.check_file(request.file, request.settings, stand_ins=stand_ins, placement=place)
     checking.show(checked, sys.stderr)
     if not checked.sound:
         print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)
-        raise Refused
+        raise Refused(checking.exit_code([checked]))
     if to_run:
         _refuse(checked, api.refused(checked))
     graph = api.compiled(checked)
@@ -113,13 +118,23 @@ def plan(request: Request, emit: str, as_json: bool) -> int:
             print(_emitted(prepared, emit, as_json))
             return 0
         store = Store(prepared.profile.store, create=False)
-        found = planning.make_plan(prepared.checked.source.path, prepared.graph, store, prepared.profile, Path.cwd())
-    except Refused:
-        return 2
+        needs = _needs(prepared, request.profile or "this machine")
+        path = prepared.checked.source.path
+        found = planning.make_plan(path, prepared.graph, store, prepared.profile, Path.cwd(), needs)
+    except Refused as refused:
+        return refused.code
     except tuple(EXIT_CODES) as error:
         return ended(error)
     print(found.model_dump_json(indent=2) if as_json else "\n".join(planning.lines(found)))
     return 0
+
+
+def _needs(prepared: Prepared, place: str) -> dict[str, Estimate]:
+    """What each stage needs of memory, by its name, as far as shapes are known."""
+    assert prepared.checked.checked is not None
+    where = placing.placed(prepared.profile, place)
+    found = {stage.name: estimate(stage, where) for stage in prepared.checked.checked.program.stages}
+    return {name: needed for name, needed in found.items() if needed is not None}
 
 
 def _emitted(prepared: Prepared, emit: str, as_json: bool) -> str:
@@ -134,8 +149,8 @@ def _emitted(prepared: Prepared, emit: str, as_json: bool) -> str:
 def graph(request: Request, format: str) -> int:
     try:
         print(drawing.FORMATS[format](prepare(request, to_run=False).graph))
-    except Refused:
-        return 2
+    except Refused as refused:
+        return refused.code
     except tuple(EXIT_CODES) as error:
         return ended(error)
     return 0
@@ -168,8 +183,8 @@ def run(request: Request, wait: bool) -> int:
                 listener=listener,
                 wait=wait,
             )
-    except Refused:
-        return 2
+    except Refused as refused:
+        return refused.code
     except tuple(EXIT_CODES) as error:
         return ended(error)
     command = shlex.join(["ptc", *_command(request)])

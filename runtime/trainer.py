@@ -23,8 +23,9 @@ from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progres
 from ptc.runtime.batches import Batch, Draw, Order, collate
 from ptc.runtime.checkpoint import Counters, Environment, Learner, environment_here
 from ptc.runtime.forward import output_head, token_logits
+from ptc.runtime.learning_rates import OptimizerSettings
 from ptc.runtime.loss import Loss, Part, Prepared
-from ptc.runtime.optimizer import OptimizerSettings, adamw, set_learning_rate
+from ptc.runtime.optimizer import adamw, set_learning_rate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -30,7 +30,7 @@ AT_RUN = {"N110": api.refused, "N118": lambda result: api.unallowed(result, ())}
 
 
 def checked(program: Fence, code: str) -> api.CheckResult:
-    result = api.check_text(program.text, siblings=program.siblings)
+    result = api.check_text(program.text, siblings=program.siblings, placement=program.placement)
     return AT_RUN[code](result) or replace(result, diagnostics=()) if code in AT_RUN and result.sound else result
 
 

@@ -56,7 +56,7 @@ def _check(block: Fence) -> tuple[Source, tuple[Diagnostic, ...], dict[str, str]
         return source, parse(source)[1], {}
     from ptc.api import check_text
 
-    result = check_text(block.text, "program.pt", siblings=block.siblings)
+    result = check_text(block.text, "program.pt", siblings=block.siblings, placement=block.placement)
     return source, result.diagnostics, dict(result.type_of or {})
 
 

@@ -41,6 +41,13 @@ from ptc.compiler.checks.loops import check_rm_distribution_shift, check_self_ju
 from ptc.compiler.checks.masks import check_loss_mask_leak
 from ptc.compiler.checks.merging import check_merge_strangers, check_specialists_unwatched
 from ptc.compiler.checks.outside import check_capacity_gap, check_pasted_path
+from ptc.compiler.checks.placement import (
+    check_does_not_fit,
+    check_head_precision,
+    check_library_versions,
+    check_option_not_honoured,
+    check_sampler_trainer_mismatch,
+)
 from ptc.compiler.checks.plan import check_lr_out_of_band
 from ptc.compiler.checks.protection import check_protects_nothing
 from ptc.compiler.checks.provenance import (
@@ -113,6 +120,12 @@ CHECKS: tuple[Check, ...] = (
     check_self_train_closed_loop,
     check_self_judge_cycle,
     check_pasted_path,
+    # Where it would run
+    check_sampler_trainer_mismatch,
+    check_does_not_fit,
+    check_option_not_honoured,
+    check_head_precision,
+    check_library_versions,
     # The whole
     check_context_too_short,
     check_protects_nothing,

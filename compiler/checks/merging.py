@@ -41,7 +41,7 @@ def _compare(view: View, merge: core.Model, first: core.Model, other: core.Model
     siblings: list[str] = []
     if same_tokenizer(one.tokenizer, two.tokenizer) is False:
         title, note = "do not share a tokenizer", "a row of the embedding belongs to another token in each"
-    elif None not in (one.architecture, two.architecture) and one.architecture != two.architecture:
+    elif None not in (one.architecture, two.architecture) and _family(one) != _family(two):
         title, note = "are of two architectures", f"{one.architecture} and {two.architecture}"
     elif one.shape is not None and two.shape is not None and one.shape.layout != two.shape.layout:
         title, note = "are of two shapes", f"{one.shape.words} and {two.shape.words}"
@@ -120,3 +120,8 @@ def _watched(
             ["a mean over all tasks hides that one of them is lost"],
             [f"protect {skill} within 2 points", f"report {skill}"],
         )
+
+
+def _family(kind: core.ModelType) -> str:
+    """``qwen3``, of what `config.json` calls Qwen3ForCausalLM."""
+    return (kind.architecture or "").lower().removesuffix("forcausallm")

@@ -6,6 +6,7 @@ from ptc.compiler import core
 from ptc.compiler.checks.view import View, name_of, step_of
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import authors, sources, supervised
+from ptc.compiler.memory import amount
 
 STORE = ".ptc/"
 """The default folder of a store: what lies there belongs to runs."""
@@ -62,7 +63,7 @@ def check_capacity_gap(view: View, findings: Findings) -> None:
             assert sample is not None
             findings.add(
                 "C615",
-                f"a student of {_amount(size)} parameters learns from long traces alone",
+                f"a student of {amount(size)} parameters learns from long traces alone",
                 [
                     at(stage.learner.span, f"starts from {name_of(stage.learner.init)}"),
                     at(sample.places.get("max_tokens", sample.span), "traces of a larger model"),
@@ -78,8 +79,3 @@ def _long_traces_of_a_larger(source: core.Source, size: int) -> bool:
         return False
     writers = [author.model for author in authors(kind.provenance) if isinstance(author, core.Fixed)]
     return bool(writers) and all((model.type.size or 0) > size for model in writers)
-
-
-def _amount(size: int) -> str:
-    """``1.5 B``, ``135 M``."""
-    return f"{size / 1e9:.1f} B" if size >= 1e9 else f"{size / 1e6:.1f} M"

@@ -50,7 +50,7 @@ def _load_model(folder: Path, dtype: torch.dtype, device: str) -> PreTrainedMode
 
 def dtype_of(profile: Profile) -> torch.dtype:
     """The dtype in which the profile's engine holds weights."""
-    return _DTYPES[profile.precision]
+    return _DTYPES[profile.engine_precision or profile.precision]
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 import torch
 from small_chat import small_llama, small_model
 
 from ptc.runtime.artifacts import InputWrong, InvariantBroken
+from ptc.runtime.engines.honoured import HONOURED
 from ptc.runtime.engines.protocol import Request, Sampling
 from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.sampling import seed_of
@@ -145,3 +147,26 @@ def test_nothing_asked_nothing_done() -> None:
     assert engine().generate([], Sampling()) == []
     assert engine().generate([Request(PROMPTS[0], [])], Sampling(max_tokens=4)) == [[]]
     assert engine().logprobs([]) == []
+
+
+EFFECTS: Mapping[str, tuple[Sampling, int, int]] = {
+    "n": (Sampling(max_tokens=12), 3, 0),
+    "seed": (Sampling(max_tokens=12), 4, 1),
+    "temperature": (Sampling(temperature=0.3, max_tokens=12), 4, 0),
+    "top_p": (Sampling(top_p=0.2, max_tokens=12), 4, 0),
+    "top_k": (Sampling(top_k=1, max_tokens=12), 4, 0),
+    "max_tokens": (Sampling(max_tokens=3), 4, 0),
+}
+"""For each argument of `sample`, another value than in `Sampling(max_tokens=12)` with 4 attempts and seed 0."""
+
+
+def test_every_honoured_option_has_an_effect() -> None:
+    """Pain 25: an option that is accepted and ignored. vLLM has the same table, and is handed each by its name."""
+    assert set(EFFECTS) == HONOURED["transformers"] == HONOURED["vllm"]
+
+    def drawn(sampling: Sampling, n: int, seed: int) -> list[list[tuple[int, ...]]]:
+        asked = [Request(prompt, [seed_of(seed, i, k) for k in range(n)]) for i, prompt in enumerate(PROMPTS)]
+        return [[one.tokens for one in own] for own in engine().generate(asked, sampling)]
+
+    usual = drawn(Sampling(max_tokens=12), 4, 0)
+    assert {name: drawn(*changed) == usual for name, changed in EFFECTS.items()} == dict.fromkeys(EFFECTS, False)

@@ -14,6 +14,7 @@ from ptc.runtime.keys import difference, key_document, key_of, nearest, numerics
 class Profile:
     engine: str = "transformers"
     precision: str = "float32"
+    engine_precision: str | None = None
     devices: int = 1
     threads: int = 2
     micro_batch: int | None = None
@@ -55,6 +56,7 @@ def test_names_places_and_the_meaning_of_inputs_are_no_part() -> None:
         (replace(TRAIN, kind="sample"), Profile(), {}),
         (TRAIN, Profile(engine="vllm"), {}),
         (TRAIN, Profile(precision="bfloat16"), {}),
+        (TRAIN, Profile(engine_precision="bfloat16"), {}),
         (TRAIN, Profile(), {"m0": "another-digest"}),
         (TRAIN, Profile(), {"m1": "digest-of-base"}),
     ],

@@ -16,7 +16,7 @@ from ptc.compiler.graph import Node
 from ptc.runtime import checkpoint
 from ptc.runtime.artifacts import Interrupted, InvariantBroken, ResourceMissing
 from ptc.runtime.batches import Order
-from ptc.runtime.optimizer import OptimizerSettings
+from ptc.runtime.learning_rates import OptimizerSettings
 from ptc.runtime.trainer import Placement, Trainer, Training
 
 OBJECTIVES = ["sft", "grpo", "dpo", "reverse_kl"]

@@ -1,0 +1,207 @@
+"""A program against where it would run: memory counted from shapes, libraries, exit codes of `ptc check --profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptc import api, placing
+from ptc.cli import main
+from ptc.compiler import memory
+from ptc.compiler.catalogue import Library, Placement
+from ptc.compiler.shapes import Shape, from_config
+from ptc.runtime.engines.honoured import HONOURED
+from ptc.runtime.profile import Profile, load_profile
+
+QWEN3_8B = {
+    "hidden_size": 4096,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 12288,
+    "vocab_size": 151936,
+    "tie_word_embeddings": False,
+}
+PROGRAM = """edition 2026
+from std.objectives import sft, grpo
+from std.verifiers import exact
+source tasks = gym("chain_sum", size = 1_000, seed = 1) |> prompts(.question, answer = .answer)
+source demos = tasks |> respond(.answer)
+model base = new.model("qwen3", hidden = 1_024, layers = 8, tokenizer = characters(tasks))
+stage whole {
+  train policy = base
+  minimize sft(demos, policy)
+  optimizer = adamw(lr = 1e-5)
+  batch     = 64 samples
+  budget    = 1 epoch
+}
+stage adapted {
+  train policy = lora(base, rank = 8)
+  minimize sft(demos, policy)
+  optimizer = adamw(lr = 1e-4)
+  batch     = 64 samples
+  budget    = 1 epoch
+}
+stage sampled {
+  train  policy    = base
+  freeze reference = base
+  source rollouts = tasks |> sample(policy, n = 8) |> score(exact)
+  minimize grpo(rollouts, policy, reference, kl = 0.01)
+  optimizer = adamw(lr = 1e-6)
+  batch     = 32 prompts
+  budget    = 10 steps
+}
+"""
+
+
+def estimates(place: Placement) -> dict[str, memory.Estimate]:
+    checked = api.check_text(PROGRAM).checked
+    assert checked is not None
+    found = {stage.name: memory.estimate(stage, place) for stage in checked.program.stages}
+    return {name: needed for name, needed in found.items() if needed is not None}
+
+
+def part(needed: memory.Estimate, name: str) -> int:
+    return next((part.bytes for part in needed.parts if part.name == name), 0)
+
+
+def test_parameters_of_a_published_shape() -> None:
+    shape = from_config(QWEN3_8B)
+    assert shape is not None
+    assert shape.parameters == pytest.approx(8.19e9, rel=0.005)  # the model card says 8.2 B
+    assert shape.cached_per_token == 2 * 36 * 8 * 128
+
+
+def test_a_mixture_of_experts_counts_every_expert() -> None:
+    dense = from_config(QWEN3_8B)
+    experts = from_config({**QWEN3_8B, "num_experts": 4, "moe_intermediate_size": 12288})
+    assert dense is not None and experts is not None
+    assert experts.blocks - dense.blocks == 36 * 3 * 4096 * 12288 * 3
+
+
+@pytest.mark.parametrize("config", [{}, {"hidden_size": 8}, {"hidden_size": "wide"}, {**QWEN3_8B, "hidden_size": 0}])
+def test_what_is_no_transformer_has_no_shape(config: dict[str, object]) -> None:
+    assert from_config(config) is None
+
+
+def test_an_adapter_needs_gradients_for_itself_only() -> None:
+    found = estimates(Placement())
+    assert part(found["whole"], "weights") == part(found["adapted"], "weights")
+    assert part(found["whole"], "gradients") == part(found["whole"], "weights")
+    assert part(found["adapted"], "gradients") < part(found["whole"], "gradients") / 20
+    assert part(found["adapted"], "optimizer") == 2 * part(found["adapted"], "gradients")
+
+
+def test_sampling_needs_a_cache_and_an_engine_of_its_own_a_copy() -> None:
+    shared, copied = estimates(Placement())["sampled"], estimates(Placement(copies=True))["sampled"]
+    assert part(shared, "the engine's copy") == 0
+    assert part(copied, "the engine's copy") == part(copied, "weights")
+    assert part(shared, "other models") == part(shared, "weights")
+    assert part(shared, "cache of keys and values") > 0
+    assert part(estimates(Placement())["whole"], "cache of keys and values") == 0
+
+
+def test_of_what_comes_and_goes_the_largest_counts() -> None:
+    needed = estimates(Placement())["sampled"]
+    passing = [each.bytes for each in needed.parts if each.passing]
+    assert needed.peak == needed.resident + max(passing) == sum(each.bytes for each in needed.counted)
+
+
+def test_fewer_rows_at_once_need_less() -> None:
+    few, usual = (estimates(Placement(micro_batch=size))["whole"].peak for size in (1, 16))
+    assert few < usual
+
+
+def test_the_numbers_are_those_of_the_runtime() -> None:
+    torch = pytest.importorskip("torch")
+    assert torch is not None
+    import inspect
+
+    from ptc.runtime.engines.transformers import TransformersEngine
+    from ptc.runtime.trainer import MICRO_BATCH_TOKENS
+
+    assert memory.FORWARD_TOKENS == MICRO_BATCH_TOKENS
+    assert inspect.signature(TransformersEngine).parameters["token_budget"].default == memory.SAMPLED_TOKENS
+
+
+def test_amounts_in_words() -> None:
+    assert [memory.spelled(n) for n in (999, 25_300, 1_600_000, 80 * 10**9)] == [
+        "999 B",
+        "25.3 kB",
+        "1.6 MB",
+        "80.0 GB",
+    ]
+    assert [memory.amount(n) for n in (7, 97_700, 7_240_000_000)] == ["7", "97.7 k", "7.2 B"]
+
+
+# Libraries ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "fits"),
+    [
+        (">=5.16", "5.16.0", True),
+        (">=5.16", "5.9.1", False),
+        ("<1.17,>=1.16", "1.16.3", True),
+        ("<1.17,>=1.16", "1.17.0", False),
+        (">=2.8", "2.9.0+cu128", True),
+        ("==1.2", "1.2.7", True),
+        ("!=1.2", "1.2.7", False),
+        ("~=1.4.2", "1.4.9", True),
+        ("~=1.4.2", "1.5.0", False),
+        ("", "0.1", True),
+        (">=1", None, False),
+    ],
+)
+def test_versions(wanted: str, found: str | None, fits: bool) -> None:
+    assert placing.fits(Library("lib", wanted, found)) is fits
+
+
+def test_what_an_engine_needs_is_what_the_package_says() -> None:
+    plain, with_vllm = ({each.name for each in placing.needed(engine)} for engine in ("transformers", "vllm"))
+    assert {"torch", "transformers", "accelerate"} <= plain
+    assert with_vllm - plain == {"vllm"}
+
+
+# Profiles -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("80GB", 80 * 10**9), ("80 GiB", 80 * 2**30), ("1.5MB", 1_500_000), ("512B", 512)]
+)
+def test_memory_is_written_with_its_unit(text: str, size: int) -> None:
+    assert Profile.model_validate({"memory": text}).memory == size
+
+
+def test_a_profile_as_the_compiler_sees_it() -> None:
+    place = placing.placed(Profile(engine="vllm", precision="bfloat16", device="cpu", memory=10**9), "gpu.toml")
+    assert (place.engine, place.engine_precision, place.copies, place.memory) == ("vllm", "bfloat16", True, 10**9)
+    assert place.honoured == HONOURED["vllm"]
+
+
+def test_checking_needs_no_device(tmp_path: Path) -> None:
+    path = tmp_path / "gpu.toml"
+    path.write_text('device = "cuda"\ndevices = 64\n')
+    assert load_profile(path, here=False).devices == 64
+
+
+def run_check(folder: Path, profile: str) -> int:
+    (folder / "program.pt").write_text(PROGRAM)
+    (folder / "place.toml").write_text(profile)
+    return main(["check", str(folder / "program.pt"), "--profile", str(folder / "place.toml")])
+
+
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_check(tmp_path, 'device = "cpu"') == 0
+    assert run_check(tmp_path, 'device = "cpu"\nmemory = "1MB"') == 6
+    assert "error[L509]" in capsys.readouterr().out
+    assert run_check(tmp_path, 'memry = "1MB"') == 2
+    assert "did you mean `memory`?" in capsys.readouterr().err
+    assert run_check(tmp_path, 'device = "cpu"\nengine_copy = true\nengine_precision = "bfloat16"') == 2
+    assert "error[L511]" in capsys.readouterr().out
+
+
+def test_a_shape_says_what_it_is() -> None:
+    assert Shape(64, 2, 2, 2, 32, 168).words == "2 layers of width 64"
