@@ -53,6 +53,19 @@ def _is_weight(part: Expression) -> bool:
     return any(_sampler(below) for below in parts) and any(_now(below) or _at_batch_start(below) for below in parts)
 
 
+# Groups ---------------------------------------------------------------------------------------------------------------
+
+
+def compares_attempts(loss: Expression, source: core.Source | None = None) -> bool:
+    """Whether the attempts at a prompt are reduced over: those of `source`, where the loss has several."""
+    return any(
+        "group" in part.fields.get("over", ())
+        and "prompt" not in part.fields["over"]
+        and (source is None or any(below.source is source for below in part.walk()))
+        for part in loss.walk()
+    )
+
+
 # Other models ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from ptc.compiler.arguments import Parameter, listed
 from ptc.compiler.drafts import Draft
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import Json
+from ptc.compiler.losses import compares_attempts
 from ptc.compiler.names import hint, known_elsewhere
 from ptc.compiler.optimizers import Optimizer, Optimizers
 from ptc.compiler.values import Unknown, count, read
@@ -297,7 +298,8 @@ def _batch_of(source: core.Source, own: dict[str, ast.Setting], draft: Draft) ->
 def _grouped(draft: Draft, source: core.Source) -> bool:
     """Whether an objective compares the attempts of a group of this source."""
     return any(
-        term.sources.get(parameter) is source and "group" in columns
+        term.sources.get(parameter) is source
+        and ("group" in columns or compares_attempts(term.loss, source if len(term.sources) > 1 else None))
         for term in draft.terms
         for parameter, columns in term.wanted.items()
     )

@@ -72,7 +72,7 @@ class Objectives:
         if not given.sound or not call.bound.whole or not self._fits(call, given):
             return None
         loss = self._loss(call, given, stage)
-        if loss is None or not Transforms(self.findings).fit(call, given, loss):
+        if loss is None or not self._sampled_for(call, given, loss):
             return None
         return _term(call, given, loss, weight, weighed)
 
@@ -86,6 +86,12 @@ class Objectives:
             for name, source in given.sources.items()
         ]
         return all(sources) and Preconditions(self.findings).hold(call, given)
+
+    def _sampled_for(self, call: Call, given: Given, loss: core.Expression) -> bool:
+        """Whether the rows were sampled in a way that the loss can use."""
+        columns, several = Columns(self.findings), len(given.sources) > 1
+        grouped = [columns.grouped(call, name, source, loss, several) for name, source in given.sources.items()]
+        return all(grouped) and Transforms(self.findings).fit(call, given, loss)
 
     def _loss(self, call: Call, given: Given, stage: ast.Stage) -> core.Expression | None:
         tables = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ptc.compiler import core
+from ptc.compiler import core, losses
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.objectives.call import Call, columns_of
 
@@ -26,11 +26,14 @@ class Columns:
             else:
                 self._missing(call, parameter, source, missing)
             return False
-        return self._types_fit(call, parameter, source, wanted) and self._grouped(call, parameter, source, wanted)
+        return self._types_fit(call, parameter, source, wanted)
 
-    def _grouped(self, call: Call, parameter: str, source: core.Source, wanted: dict[str, str | None]) -> bool:
+    def grouped(self, call: Call, parameter: str, source: core.Source, loss: core.Expression, several: bool) -> bool:
+        """Whether there is more than one attempt at a prompt where attempts are compared."""
+        compared = "group" in columns_of(call.types[parameter])
+        compared = compared or losses.compares_attempts(loss, source if several else None)
         size = source.type.sampling.n if source.type.sampling else None
-        if "group" not in wanted or size is None or size >= 2:
+        if not compared or size is None or size >= 2:
             return True
         sample = sampled(source)
         self.findings.add(
