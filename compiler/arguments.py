@@ -42,6 +42,8 @@ class Signature:
     parameters: tuple[Parameter, ...]
     others: str | None = None
     """The kind of further named arguments, where any name is welcome."""
+    example: str = ""
+    """A call as a program writes it, for those who have left something out."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class _Binding:
     by_name: set[str] = field(default_factory=set)
     meant: set[str] = field(default_factory=set)
     """Parameters that a misspelled argument probably meant: they are not reported as missing as well."""
+    unknown: int = 0
+    """Arguments that are not there, and resemble none that are."""
     whole: bool = True
 
 
@@ -80,11 +84,11 @@ def bind(signature: Signature, arguments: Sequence[ast.Argument], call: Span, fi
     for argument in arguments:
         if argument.name is not None:
             _bind_named(binding, argument, argument.name, findings)
-    for parameter in signature.parameters:
-        if parameter.required and parameter.name not in binding.given:
-            binding.whole = False
-            if parameter.name in binding.meant:
-                continue
+    missing = [one for one in signature.parameters if one.required and one.name not in binding.given]
+    binding.whole &= not missing
+    unexplained = [parameter for parameter in missing if parameter.name not in binding.meant]
+    if len(unexplained) > binding.unknown:  # otherwise they have been given under names that are not theirs
+        for parameter in unexplained:
             _missing(signature, parameter, call, findings)
     return Bound(binding.given, binding.others, binding.spans, binding.whole)
 
@@ -110,7 +114,9 @@ def _bind_named(binding: _Binding, argument: ast.Argument, name: ast.Name, findi
         binding.by_name.add(name.id)
     else:
         binding.whole = False
-        binding.meant |= _unknown(binding.signature, argument, name, findings)
+        meant = _unknown(binding.signature, argument, name, findings)
+        binding.meant |= meant
+        binding.unknown += not meant
 
 
 def listed(
@@ -160,5 +166,5 @@ def _missing(signature: Signature, parameter: Parameter, call: Span, findings: F
         "N104",
         f"`{signature.name}` needs `{parameter.name}`",
         [at(call, f"`{parameter.name}` is not given")],
-        helps=[f"{parameter.name} = …"],
+        helps=[signature.example or f"{parameter.name} = …"],
     )

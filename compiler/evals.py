@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptc.compiler import core
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
@@ -64,6 +64,14 @@ EVALS = {
     ),
     "bits_per_character": Signature("bits_per_character", (Parameter("source", "source"), TAG)),
 }
+
+EXAMPLES = {
+    "pass_rate": "pass_rate(held_out, exact, n = 16)",
+    "reward": "reward(held_out, exact)",
+    "win_rate": 'win_rate(held_out, judge(model, rubric = "Which is better?"), against = base)',
+    "bits_per_character": "bits_per_character(held_out |> respond(.answer))",
+}
+EVALS = {name: replace(signature, example=EXAMPLES[name]) for name, signature in EVALS.items()}
 
 SYNONYMS = {
     "accuracy": "pass_rate",

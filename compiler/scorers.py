@@ -6,7 +6,7 @@ and what it is by name, options and version; none of that asks what a method is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ptc.compiler import core
@@ -29,6 +29,7 @@ JUDGE = Signature(
         Parameter("min", "real", 0.0),
         Parameter("max", "real", 1.0),
     ),
+    example='judge(model, rubric = "Is every step right?")',
 )
 
 SYNONYMS = {
@@ -89,6 +90,14 @@ class Scorings:
             case ast.Member() | ast.At():
                 return self._judged_by(expr, scope, weight)
             case ast.Missing():
+                return None
+            case ast.List(items=items) if items:
+                self.findings.add(
+                    "N107",
+                    "several verifiers are one sum",
+                    [at(expr.span, "a list")],
+                    helps=[f"score({summed(items)})"],
+                )
                 return None
             case _:
                 self._no_verifier(expr.span)
@@ -274,6 +283,11 @@ class Scorings:
             [at(scorer.span, f"wants {wanted}"), at(rows.span, f"`.{name}` is {found}")],
         )
         return False
+
+
+def summed(items: Sequence[ast.Expr]) -> str:
+    """Verifiers that were listed, as the sum that they should be."""
+    return " + ".join(item.id if isinstance(item, ast.Name) else "…" for item in items)
 
 
 def _is_number(expr: ast.Expr, scope: Scope) -> bool:

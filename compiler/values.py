@@ -174,12 +174,27 @@ def read(parameter: Parameter, expr: ast.Expr, scope: Scope) -> Value | Unknown:
     if parameter.kind == "steps":
         counted = count(expr, scope, ("steps",), f"`{parameter.name}`", example=1)
         return counted.count if counted else UNKNOWN
+    if parameter.kind == "text" and _unquoted(parameter, expr, scope):
+        return UNKNOWN
     value = constant(_without_tokens(expr) if parameter.kind == "tokens" else expr, scope)
     if isinstance(value, Unknown):
         return UNKNOWN
     if parameter.kind == "tokens":
         _note_decimal_length(expr, scope)
     return _fitting(parameter, value, expr.span, scope)
+
+
+def _unquoted(parameter: Parameter, expr: ast.Expr, scope: Scope) -> bool:
+    """Reports a word that stands where a text is meant, such as ``train = drop``."""
+    if not isinstance(expr, ast.Name) or expr.id not in parameter.choices or scope.find(expr.id) is not None:
+        return False
+    scope.findings.add(
+        "N101",
+        f"nothing here is called `{expr.id}`",
+        [at(expr.span, "a text is written in quotes")],
+        helps=[f'{parameter.name} = "{expr.id}"'],
+    )
+    return True
 
 
 def _without_tokens(expr: ast.Expr) -> ast.Expr:

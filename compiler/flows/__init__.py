@@ -17,7 +17,7 @@ from ptc.compiler.calls import constants, dotted
 from ptc.compiler.catalogue import Catalogue
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import choosing, conventions, joining, origins, rowwise, sampling, scoring
-from ptc.compiler.flows.signatures import LIVE_STEPS, ORIGINS, STEPS, SYNONYMS
+from ptc.compiler.flows.signatures import EXAMPLES, LIVE_STEPS, ORIGINS, STEPS, SYNONYMS
 from ptc.compiler.flows.step import Make, Step
 from ptc.compiler.scope import ExternSource, Scope
 from ptc.compiler.scorers import Scorings
@@ -154,12 +154,11 @@ class Flows:
 
     def _step(self, rows: core.Source | None, step: ast.Expr, scope: Scope) -> core.Source | None:
         if not isinstance(step, ast.Call):
-            if not isinstance(step, ast.Missing):
-                self.findings.add(
-                    "N107", "`|>` leads into a step", [at(step.span, "not a step")], helps=["|> keep(.reward == 1)"]
-                )
+            self._no_step(step)
             return None
         name = dotted(step.callee)
+        if name == "score" and scoring.several(step, self.findings):
+            return None
         if name not in STEPS:
             self._unknown(step, name, STEPS, "N108", "no step of a flow")
             return None
@@ -168,6 +167,18 @@ class Flows:
         if rows is None or settings is None or not self._may_stand_here(name, rows, step):
             return None
         return MAKE[name](Step(name, rows, step, bound, settings, scope, self))
+
+    def _no_step(self, expr: ast.Expr) -> None:
+        """Reports what is no step, or one that is only named."""
+        if isinstance(expr, ast.Missing):
+            return
+        named = STEPS.get(expr.id) if isinstance(expr, ast.Name) else None
+        self.findings.add(
+            "N107",
+            f"the step `{named.name}` has parentheses" if named else "`|>` leads into a step",
+            [at(expr.span, "only named" if named else "not a step")],
+            helps=[named.example if named else EXAMPLES["keep"]],
+        )
 
     def _may_stand_here(self, name: str, rows: core.Source, step: ast.Call) -> bool:
         """Live rows pass through some steps only: the others make rows for the sampling to start from."""

@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ptc.compiler import core
+from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows.step import Step, with_types
 from ptc.compiler.rows import check_column, ordered
-from ptc.compiler.scorers import documents, judges
+from ptc.compiler.scorers import documents, judges, summed
+from ptc.lang import ast
+
+
+def several(call: ast.Call, findings: Findings) -> bool:
+    """Whether verifiers are listed where one expression stands; reports it."""
+    listed = [argument.value for argument in call.arguments if argument.name is None]
+    if len(listed) < 2:
+        return False
+    findings.add(
+        "N109",
+        "several verifiers are one sum",
+        [at(listed[1].span, "one too many")],
+        helps=[f"score({summed(listed)})"],
+    )
+    return True
 
 
 def score(step: Step) -> core.Source | None:

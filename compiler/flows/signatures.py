@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ptc.compiler.arguments import Parameter, Signature, listed
 
 SAMPLING = (
@@ -89,6 +91,42 @@ STEPS = {
     "against": Signature("against", (Parameter("other", "source"),)),
     "split_steps": Signature("split_steps", (Parameter("separator", "text", "\n\n"),)),
 }
+
+EXAMPLES = {
+    "gym": 'gym("chain_sum", size = 1_000, seed = 1)',
+    "jsonl": 'jsonl("demos.jsonl")',
+    "parquet": 'parquet("demos.parquet")',
+    "hf.dataset": 'hf.dataset("openai/gsm8k", config = "main", split = "train")',
+    "mix": "mix([demos, chat], weights = [0.7, 0.3])",
+    "prompts": "|> prompts(.question, answer = .answer)",
+    "chat": '|> chat("Answer with a number.")',
+    "hint": "|> hint(.answer)",
+    "prefix": "|> prefix(.solution, share = 50%)",
+    "slice": "|> slice(0%, 80%)",
+    "take": "|> take(1_000)",
+    "keep": "|> keep(.reward == 1)",
+    "only": "|> only(max(.reward, over = group) == 0)",
+    "shuffle": "|> shuffle(.reward)",
+    "unique": "|> unique(.prompt)",
+    "without": "|> without(held_out)",
+    "join": "|> join(rollouts, on = .prompt)",
+    "replay": "|> replay()",
+    "refill": "|> refill(max = 4)",
+    "respond": "|> respond(.answer)",
+    "sample": "|> sample(policy, n = 8, max_tokens = 512)",
+    "score": "|> score(exact)",
+    "best": "|> best(1)",
+    "best_and_worst": "|> best_and_worst()",
+    "against": "|> against(rejected)",
+    "split_steps": '|> split_steps("\\\\n\\\\n")',
+    "from_verl": "|> from_verl()",
+    "from_open_instruct": "|> from_open_instruct()",
+    "from_sharegpt": "|> from_sharegpt()",
+}
+"""Sources and steps as a program writes them."""
+ORIGINS = {name: replace(signature, example=EXAMPLES[name]) for name, signature in ORIGINS.items()}
+STEPS = {name: replace(signature, example=EXAMPLES[name]) for name, signature in STEPS.items()}
+MIX = replace(MIX, example=EXAMPLES["mix"])
 
 LIVE_STEPS = (
     "score",
