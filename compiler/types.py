@@ -73,13 +73,23 @@ def provenance(who: core.Provenance | None) -> str:
 def regimes(program: core.Program) -> tuple[str, ...]:
     """One aligned line per stage, source and learner: what the one is to the other."""
     rows = [
-        (stage.name, f"{source.name or 'rows'} -> {learner_of(term, stage).name}", relation(source, learner))
+        (stage.name, f"{called(source)} -> {learner_of(term, stage).name}", relation(source, learner))
         for stage in program.stages
         for term in stage.terms
         for learner in (learner_of(term, stage),)
         for source in sources(term)
     ]
     return _aligned(list(dict.fromkeys(rows)))
+
+
+def called(source: core.Source) -> str:
+    """The name of a source, or of what it is made of: ``right + others``, ``preferences |> …``."""
+    if source.name:
+        return source.name
+    if source.kind in ("concat", "mix"):
+        return " + ".join(called(part) for part in source.parts)
+    named = called(source.parts[0]) if source.parts else "rows"
+    return named if named == "rows" or named.endswith("…") else f"{named} |> …"
 
 
 def learner_of(term: core.Term, stage: core.Stage) -> core.Role:
@@ -96,7 +106,7 @@ def relation(source: core.Source, learner: core.Role) -> str:
         policy, detail = _relation(who, learner)
         words = f"{policy}: {detail}" if policy else detail
     partner = _partner(source)
-    joined = [f"in the batch of {partner.name or 'its partner'}"] if partner is not None else []
+    joined = [f"in the batch of {called(partner)}"] if partner is not None else []
     return ", ".join([words, *joined, *guidance(source.type)])
 
 

@@ -62,6 +62,11 @@ def test_mixtures_and_what_was_done_to_the_rows() -> None:
     ]
 
 
+def test_a_source_without_a_name_is_called_after_what_it_is_made_of() -> None:
+    body = 'minimize sft(demos + (problems |> sample(other) |> take(10)), policy) + sft(jsonl("x.jsonl"), policy)'
+    assert [line.split(" -> ")[0] for line in said(body)] == ["warm demos + problems |> …", "warm rows"]
+
+
 def test_a_joined_source_keeps_its_author_and_follows_its_partner() -> None:
     body = """source tries = problems |> sample(policy, n = 8) |> score(exact)
   source rescue = demos |> join(tries, on = .prompt) |> only(max(.reward, over = group) == 0)
