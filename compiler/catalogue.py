@@ -100,6 +100,8 @@ class Placement:
     """``float32`` or ``bfloat16``, of training."""
     engine_precision: str = "float32"
     """The same of what generates."""
+    device: str = "cpu"
+    """``cpu`` or ``cuda``."""
     devices: int = 1
     memory: int | None = None
     """Bytes of each device; None where nobody knows."""

@@ -77,6 +77,8 @@ def _parts(stage: core.Stage, placement: Placement, shapes: list[Shape], narrow:
     samples = [source.type.sampling for source in _live(stage) if source.type.sampling is not None]
     if samples and placement.copies:
         yield Part("the engine's copy", engine * shapes[0].parameters)
+    if placement.device == "cpu":  # with a GPU a checkpoint is read into the memory of the host
+        yield Part("a checkpoint that is read to resume", 2 * WIDE * sum(trained), passing=True)
     tokens = _forward_tokens(stage, placement)
     activations = sum(shape.layers * shape.hidden for shape in shapes) * ACTIVATIONS * narrow // 2
     logits = 2 * WIDE * (shapes[0].vocabulary or 0)

@@ -31,6 +31,7 @@ def placed(profile: Profile, place: str) -> Placement:
         engine=profile.engine,
         precision=profile.precision,
         engine_precision=profile.engine_precision or profile.precision,
+        device=profile.device,
         devices=profile.devices,
         memory=memory,
         micro_batch=profile.micro_batch,

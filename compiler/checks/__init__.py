@@ -48,7 +48,7 @@ from ptc.compiler.checks.placement import (
     check_option_not_honoured,
     check_sampler_trainer_mismatch,
 )
-from ptc.compiler.checks.plan import check_lr_out_of_band
+from ptc.compiler.checks.plan import check_lr_out_of_band, check_warmup_too_long
 from ptc.compiler.checks.protection import check_protects_nothing
 from ptc.compiler.checks.provenance import (
     check_hint_leak,
@@ -73,7 +73,12 @@ from ptc.compiler.checks.verifiers import (
     note_reward_is_metric,
 )
 from ptc.compiler.checks.view import View
-from ptc.compiler.checks.whole import check_context_too_short, check_nothing_to_run, check_same_meaning
+from ptc.compiler.checks.whole import (
+    check_context_too_short,
+    check_lengths_contradict,
+    check_nothing_to_run,
+    check_same_meaning,
+)
 from ptc.compiler.findings import Findings
 
 Check = Callable[[View, Findings], None]
@@ -128,6 +133,8 @@ CHECKS: tuple[Check, ...] = (
     check_library_versions,
     # The whole
     check_context_too_short,
+    check_lengths_contradict,
+    check_warmup_too_long,
     check_protects_nothing,
     check_same_meaning,
     check_nothing_to_run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, teachers
+from ptc.compiler.counting import steps
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import preferring, rewarded, supervised
 
@@ -37,6 +38,30 @@ def check_lr_out_of_band(view: View, findings: Findings) -> None:
             [f"published recipes lie between {_short(low)} and {_short(high)}"],
             [f"lr = {_short(high if rate > high else low)}"],
         )
+
+
+def check_warmup_too_long(view: View, findings: Findings) -> None:
+    """L505: a warm-up that is not over before the stage is. Where both are steps it has been said already."""
+    for stage in view.program.stages:
+        total = steps(stage)
+        optimizers = [("", stage.optimizer), *((f"{role}.", own) for role, own in stage.optimizers.items())]
+        for prefix, optimizer in optimizers:
+            warmup = optimizer.get("warmup")
+            counted = int(warmup["steps"]) if isinstance(warmup, dict) else 0
+            whole = isinstance(warmup, float) and warmup >= 1
+            late = total is not None and stage.budget.unit == "epochs" and counted >= total
+            if not whole and not late:
+                continue
+            length = "the whole budget" if whole else f"{counted} steps"
+            findings.add(
+                "L505",
+                f"the warm-up of {length} is not over before the stage is",
+                [
+                    at(stage.places.get(f"{prefix}warmup", stage.places.get("optimizer", stage.span)), length),
+                    at(stage.places.get("budget", stage.span), f"{total} steps in all" if total else "the budget"),
+                ],
+                helps=["warmup = 3%"],
+            )
 
 
 def _kind(view: View, stage: core.Stage) -> str | None:

@@ -25,6 +25,40 @@ def check_context_too_short(view: View, findings: Findings) -> None:
             )
 
 
+def check_lengths_contradict(view: View, findings: Findings) -> None:
+    """L507: a stage that takes longer rows than its model, or rows that may be longer than it takes."""
+    for stage in view.program.stages:
+        longest, context = stage.settings.get("max_length"), stage.learner.type.context
+        place = stage.places.get("max_length", stage.span)
+        if not isinstance(longest, int):
+            continue
+        if "max_length" in stage.places and context is not None and longest > context:
+            findings.add(
+                "L507",
+                f"rows of {longest:,} tokens do not fit a context of {context:,}",
+                [at(place, f"{longest:,} tokens"), at(stage.learner.span, f"context {context:,}")],
+                helps=[f"max_length = {context}"],
+            )
+        for source in dict.fromkeys(source for term in stage.terms for source in sources(term)):
+            sampling, sample = source.type.sampling, step_of(source, "sample")
+            if source.live is not None or sampling is None or sample is None or sampling.max_tokens <= longest:
+                continue
+            if stage.settings.get("truncate", "error") != "error":
+                continue
+            written = "max_length" in stage.places
+            findings.add(
+                "L507",
+                f"responses of up to {sampling.max_tokens:,} tokens do not fit rows of {longest:,}",
+                [
+                    at(place, f"takes rows of {longest:,} tokens" + ("" if written else ", where nothing is said")),
+                    at(sample.places.get("max_tokens", sample.span), f"up to {sampling.max_tokens:,} tokens"),
+                ],
+                ["a longer row would end the run"],
+                [f"max_length = {2 * sampling.max_tokens}", 'truncate = "drop"'],
+                severity=None if written else "warning",
+            )
+
+
 def check_same_meaning(view: View, findings: Findings) -> None:
     """N111: two models under two names that are one node."""
     meanings = Meanings(view.program.seed)

@@ -85,7 +85,7 @@ class Preconditions:
                 at(first.span, f"`{first.name}` is bound here"),
                 at(second.span, f"`{second.name}` is bound here"),
             ],
-            ["a token of the one means something else to the other"],
+            ["a token of the one means something else to the other", *_sizes(first, second)],
             [
                 f"tokenizer = tokenizer({first.init.name or first.name})",
                 f"or learn from its text instead:  minimize sft(…, {second.name})",
@@ -141,3 +141,9 @@ def _names(expr: ast.Expr) -> list[ast.Name]:
             return [*_names(left), *_names(right)]
         case _:
             return []
+
+
+def _sizes(first: core.Role, second: core.Role) -> list[str]:
+    """How many tokens each knows, where that is known of both."""
+    one, other = first.type.vocabulary, second.type.vocabulary
+    return [f"{one:,} tokens and {other:,} tokens"] if one is not None and other is not None and one != other else []
