@@ -58,6 +58,8 @@ class PlannedStage(_Document):
     trained: int | None
     """Parameters that receive gradient, embeddings apart: their number is known once the tokenizer is made."""
     frozen: int | None
+    models: Mapping[str, str]
+    """What each model is in the stage, by its name there: trained, frozen, tracked, a judge."""
     sampled_tokens: int | None
     """At most: every attempt as long as it may be."""
     memory: int | None
@@ -128,12 +130,21 @@ def _stage(graph: Graph, node: Node, fate: Forecast, needed: Estimate | None) ->
         steps=steps,
         trained=trained,
         frozen=frozen,
+        models=dict(_models(node)),
         sampled_tokens=_sampled_tokens(node, steps),
         memory=None if needed is None else needed.peak,
         memory_parts={} if needed is None else {part.name: part.bytes for part in needed.counted},
         learning_rates=_learning_rates(node, steps),
         settings=tuple(_settings(node)),
     )
+
+
+AS = {"train": "trained", "freeze": "frozen", "track": "tracked"}
+
+
+def _models(node: Node) -> Iterator[tuple[str, str]]:
+    for name, settings in node.settings["models"].items():
+        yield node.names.get(name, name), AS[settings["as"]]
 
 
 def _learning_rates(node: Node, steps: int | None) -> tuple[float, ...] | None:
@@ -258,8 +269,9 @@ def _with_origins(place: names.Place, settings: Mapping[str, Json]) -> Iterator[
 
 def lines(plan: Plan) -> Iterator[str]:
     """The plan as text."""
+    place = f"{plan.profile['devices']} × {plan.profile['device']}"
     for stage in plan.stages:
-        yield from _stage_lines(stage)
+        yield from _stage_lines(stage, place)
         yield ""
     width = max(len(_title(node)) for node in plan.nodes)
     for node in plan.nodes:
@@ -276,10 +288,11 @@ def _title(node: PlannedNode) -> str:
     return f"{node.label} ({node.kind})" if node.label and node.label != node.kind else node.kind
 
 
-def _stage_lines(stage: PlannedStage) -> Iterator[str]:
+def _stage_lines(stage: PlannedStage, place: str) -> Iterator[str]:
     claims = ", ".join(stage.claims) or "claims nothing"
     yield f"stage {stage.name}: {claims}"
     yield f"  {_counts(stage)}"
+    yield f"  {', '.join(f'{name} ({how})' for name, how in stage.models.items())} on {place}"
     yield from (f"  {line}" for line in _needs(stage))
     groups: dict[str, list[str]] = {}
     for setting in stage.settings:

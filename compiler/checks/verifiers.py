@@ -32,7 +32,10 @@ def note_reward_is_metric(view: View, findings: Findings) -> None:
 
 def _reward_is_metric(view: View, learned: bool, findings: Findings, severity: Severity | None = None) -> None:
     reports = tuple(dict.fromkeys(view.program.reports))
-    rewards = {_key(scorer): (stage, scorer) for stage, _, scorer in scored(view) if stage in view.published}
+    rewards: dict[str, tuple[core.Stage, core.Scorer]] = {}
+    for stage, _, scorer in scored(view):
+        if stage in view.published:
+            rewards.setdefault(_key(scorer), (stage, scorer))
     if not all(one.scorers and all(_key(scorer) in rewards for scorer in one.scorers) for one in reports):
         return
     for one in reports:
@@ -42,7 +45,7 @@ def _reward_is_metric(view: View, learned: bool, findings: Findings, severity: S
         findings.add(
             "V703",
             f"`{one.name}` is told by what trained: `{scorer.name}`",
-            [at(one.span, "reported"), at(scorer.span, f"the reward of `{stage.name}`")],
+            [at(one.span, "reported"), at(scorer.span, f"chooses what `{stage.name}` learns")],
             ["what learns to please a judge pleases it; whether it has become better is for another to say"],
             ["report a second eval, with another verifier or another judge"],
             severity=severity,
