@@ -87,19 +87,23 @@ class Estimate:
 
 def kl_estimates(term: core.Term) -> tuple[Estimate, ...]:
     """The estimators of a KL that stand in the loss."""
-    return tuple(dict.fromkeys(_estimates(term.loss, False)))
+    return tuple(dict.fromkeys(_estimates(term.loss)))
 
 
-def _estimates(part: Expression, weighted: bool) -> Iterator[Estimate]:
-    if part.op == "stop":
-        return
-    kind, q = _estimator(part)
-    if q is not None:
-        yield Estimate(kind, q.args[0].models[0], weighted)
-        return
-    for arg in part.args:
-        beside = part.op == "mul" and any(_weighs(other) for other in part.args if other is not arg)
-        yield from _estimates(arg, weighted or beside)
+def _estimates(loss: Expression) -> Iterator[Estimate]:
+    waiting, seen = [(loss, False)], set[tuple[int, bool]]()
+    while waiting:
+        part, weighted = waiting.pop()
+        if part.op == "stop" or (id(part), weighted) in seen:
+            continue
+        seen.add((id(part), weighted))
+        kind, q = _estimator(part)
+        if q is not None:
+            yield Estimate(kind, q.args[0].models[0], weighted)
+            continue
+        for arg in part.args:
+            beside = part.op == "mul" and any(_weighs(other) for other in part.args if other is not arg)
+            waiting.append((arg, weighted or beside))
 
 
 def _weighs(factor: Expression) -> bool:
@@ -130,9 +134,12 @@ def _log_ratio(q: Expression) -> bool:
 def unweighted_estimators(loss: Expression) -> Iterator[Expression]:
     """Schulman's k3, exp(q) - q - 1 with q the log-ratio of an anchor to the learner, where no importance ratio
     multiplies it: on samples of older weights its gradient is not that of the divergence."""
-    waiting = [loss]
+    waiting, seen = [loss], set[int]()
     while waiting:
         part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
         if is_k3(part):
             yield part
         elif part.op != "mul" or not any(_weighs(arg) for arg in part.args):

@@ -10,6 +10,7 @@ import pytest
 from suitable import LIBRARY, NAMES, program
 
 from ptc import api
+from ptc.compiler import losses
 
 
 def inline(name: str, body: str) -> str:
@@ -87,6 +88,11 @@ def test_lets_that_name_each_other_twice_are_read_once() -> None:
 """
     start = time.process_time()
     assert errors(inline("sft", body)) == []
+    live = inline("reinforce", body).replace("minimize reinforce", "minimize sft").replace(", reference, kl = 0.1", "")
+    live = live.replace("n = 4,", "n = 4, max_lag = 2 steps,")
+    asked = api.check_text(live).checked
+    assert asked is not None
+    assert losses.kl_estimates(asked.program.stages[0].terms[0]) == ()
     assert time.process_time() - start < 1
 
 
