@@ -107,10 +107,18 @@ class Index:
         """The innermost scope around a place."""
         scope = self.file
         while True:
-            inside = next((s for s in scope.inner if s.span.start <= offset < s.span.end), None)
+            inside = next((s for s in scope.inner if s.span.start <= offset < self._end(s)), None)
             if inside is None:
                 return scope
             scope = inside
+
+    def _end(self, scope: Scope) -> int:
+        """Where a scope ends. One that is not closed yet goes on to the next thing that is written."""
+        text, end = self.source.text, scope.span.end
+        if text[end - 1 : end] == "}":
+            return end
+        rest = text[end:]
+        return len(text) + 1 if not rest.strip() else end + len(rest) - len(rest.lstrip())
 
     def resolve(self, name: str, offset: int) -> Symbol | None:
         """What a name means at a place."""
@@ -121,9 +129,16 @@ class Index:
         found: dict[str, Symbol] = {}
         for scope in self.scope_at(offset).chain():
             for symbol in reversed(scope.names.values()):
-                if symbol.span.end < offset and not _holds(symbol, offset):
+                if symbol.span.end < offset and not self._holds(symbol, offset):
                     found.setdefault(symbol.name, symbol)
         return list(found.values())
+
+    def _holds(self, symbol: Symbol, offset: int) -> bool:
+        """Whether a place is inside the statement that declares the symbol, where it cannot be used yet."""
+        span = symbol.node.span
+        if isinstance(symbol.node, ast.Unreadable) and not self.source.text[span.end : offset].strip(" \t"):
+            return True
+        return not isinstance(symbol.node, ast.Parameter) and span.start <= offset <= span.end
 
     def symbol_at(self, offset: int) -> Symbol | None:
         """The symbol whose name, declared or used, stands at a place (or ends right before it)."""
@@ -136,9 +151,15 @@ class Index:
         uses = [reference.span for reference in self.references if reference.symbol is symbol]
         return sorted({(span.start, span.end): span for span in (symbol.span, *uses)}.values(), key=_start)
 
-    def members(self, expr: ast.Expr | ast.Node, offset: int) -> Scope | None:
-        """The names behind the dot of an expression: the roles of a stage, the parts that a recipe made."""
-        return self._members(expr, self.scope_at(offset))
+    def behind(self, path: str, offset: int) -> Scope | None:
+        """The names behind the dot of a dotted path: the roles of a stage, the parts that a recipe made."""
+        first, *rest = path.split(".")
+        symbol = self.resolve(first, offset)
+        inside = self._inside(symbol) if symbol is not None else None
+        for name in rest:
+            symbol = inside.names.get(name) if inside is not None else None
+            inside = self._inside(symbol) if symbol is not None else None
+        return inside
 
     # Declaring -------------------------------------------------------------------------------------------------------
 
@@ -317,11 +338,6 @@ def _kind(node: ast.Node) -> str:
         case ast.TypeAlias():
             return "type"
     return type(node).__name__.lower()
-
-
-def _holds(symbol: Symbol, offset: int) -> bool:
-    """Whether a place is inside the statement that declares the symbol, where it cannot be used yet."""
-    return not isinstance(symbol.node, ast.Parameter) and symbol.node.span.start <= offset < symbol.node.span.end
 
 
 def _words(text: str, span: Span) -> Iterator[re.Match[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -20,6 +21,7 @@ class Page:
         return self.path.read_text(encoding="utf-8").rstrip()
 
 
+@cache
 def pages() -> tuple[Page, ...]:
     """Every page, in the order of the codes."""
     return tuple(_page(path) for path in sorted(folder().glob("[A-Z][0-9][0-9][0-9].md")))

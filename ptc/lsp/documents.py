@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from ptc import api
 from ptc.api import CheckResult
+from ptc.compiler import core
 from ptc.lang import ast
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.parse import parse
@@ -50,9 +52,20 @@ class Document:
 
     @cached_property
     def tree(self) -> ast.Program:
-        if self.result.checked is not None:
+        """The checker's own where it has been asked; of a file that is no program, an empty one."""
+        if "result" in self.__dict__ and self.result.checked is not None:
             return self.result.checked.tree
-        return parse(Source(self.path, ""))[0]
+        is_none = isinstance(self._read, Diagnostic) and self.text.strip()
+        return parse(Source(self.path, "") if is_none else self.source)[0]
+
+    @cached_property
+    def typed(self) -> Mapping[tuple[int, int], list[core.Source | core.Model | core.Role]]:
+        """What single expressions of this file turned out to be, by where they stand."""
+        found: dict[tuple[int, int], list[core.Source | core.Model | core.Role]] = {}
+        for thing in self.result.checked.typed if self.result.checked is not None else ():
+            if thing.span.text is None or thing.span.text is self.source:
+                found.setdefault((thing.span.start, thing.span.end), []).append(thing)
+        return found
 
     @cached_property
     def index(self) -> Index:
