@@ -186,6 +186,20 @@ def graph(parser: Parser, words: Sequence[str]) -> int:
     return running.graph(_request(parser, found), found.format)
 
 
+def lsp(parser: Parser, words: Sequence[str]) -> int:
+    """Answers an editor: the language server, on standard input and output."""
+    parser.add_argument("--stdio", action="store_true", help="what it does anyway; some editors say it")
+    parser.parse_all(words)
+    from importlib.util import find_spec
+
+    if find_spec("pygls") is None:
+        print('ptc lsp: the language server needs pygls:  pip install "ptc[lsp]"', file=sys.stderr)
+        return 6
+    from ptc.lsp.server import serve
+
+    return serve()
+
+
 def new(parser: Parser, words: Sequence[str]) -> int:
     """Begins a program from a template, or lists the templates."""
     parser.add_argument("template", nargs="?", metavar="TEMPLATE", help="such as grpo; without one, the list")
@@ -218,6 +232,7 @@ COMMANDS: dict[str, Command] = {
     "run": run,
     "graph": graph,
     "new": new,
+    "lsp": lsp,
     "runs": runs,
 }
 

@@ -17,7 +17,7 @@ from ptc.lsp.items import Item, Kind, called, kind_of, named
 
 # Values --------------------------------------------------------------------------------------------------------------
 
-MODELS = ("model", "stage", "role")
+MODELS = ("model", "stage", "role", "recipe")
 NUMBERS = ("number",)
 WANTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("source", "sources"), ("source",)),
@@ -55,6 +55,8 @@ def values(document: Document, here: Cursor) -> Iterator[Item]:
         yield from _from_library(document, "std.objectives")
     if kind == "verifier":
         yield from _from_library(document, "std.verifiers")
+    if kind == "model" and here.call is None:
+        yield from _from_library(document, "std.recipes")
 
 
 def _wanted(here: Cursor) -> str:
@@ -111,7 +113,7 @@ def parameters(document: Document, call: Frame, offset: int) -> list[Parameter]:
     node = own.node if own is not None else None
     if isinstance(node, ast.Objective | ast.Recipe | ast.Extern):
         return [_from_tree(parameter) for parameter in node.parameters]
-    objective = vocabulary.objectives().get(call.name)
+    objective = vocabulary.declared().get(call.name)
     is_step = call.before is not None and call.before.text == "|>"
     if objective is not None and not is_step:
         return [_from_tree(parameter) for parameter in objective.node.parameters]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ptc.compiler import glossary
 from ptc.compiler.findings import CHECKS
 from ptc.compiler.settings import EXAMPLES, SETTINGS
+from ptc.lang import ast
 from ptc.lang.cursor import Cursor, cursor
 from ptc.lang.keywords import CLAIMS, IN_OBJECTIVE, IN_RECIPE, IN_STAGE, TOP_LEVEL
 from ptc.lang.source import Span
@@ -19,10 +21,22 @@ from ptc.lsp.columns import columns
 from ptc.lsp.documents import Document
 from ptc.lsp.items import Item, Kind, called, named, words
 
+INVITED: Mapping[str, tuple[str, ...]] = {
+    " ": ("claim", "claimed", "unit", "module", "imported", "behind"),
+    ">": ("step",),
+    '"': ("string",),
+}
+"""Signs behind which an editor asks by itself, and where there is something to propose behind them."""
 
-def complete(document: Document, offset: int) -> tuple[list[Item], Span]:
-    """The proposals at a place, and the word that they take the place of."""
+
+def complete(document: Document, offset: int, typed: str | None = None) -> tuple[list[Item], Span]:
+    """The proposals at a place, and the word that they take the place of.
+
+    `typed` is the sign that made the editor ask; nothing where the user asked, or writes a word.
+    """
     here = cursor(document.source.text, offset)
+    if typed is not None and here.where not in INVITED.get(typed, (here.where,)):
+        return [], here.word
     found = {(item.label, item.kind): item for item in reversed(list(_proposed(document, here)))}
     return sorted(found.values(), key=lambda item: (item.order, item.label)), here.word
 
@@ -109,20 +123,34 @@ def _checks() -> Iterator[Item]:
         yield Item(name, Kind.EnumMember, f"{check.code}, {check.severity}", about, f'{name}, "${{1:why}}"')
 
 
+_BASE = re.compile(r"([^\W\d]\w*(?:[ \t]*\.[ \t]*\w+)*)[ \t]*\.[ \t]*\Z")
+
+
 def _members(document: Document, here: Cursor) -> Iterator[Item]:
     """Behind the dot of a name: roles of a stage, what a recipe made, `hf.model`."""
-    before = document.source.text[: here.word.start].rstrip(" \t.")
-    start = len(before) - len(before.rstrip("abcdefghijklmnopqrstuvwxyz0123456789_."))
-    base = before[len(before) - start :]
+    base = _BASE.search(document.source.text, 0, here.word.start)
+    path = re.sub(r"[ \t]", "", base[1]) if base is not None else ""
     for kind in ("source", "model"):
         for name, function in vocabulary.of(kind).items():
-            if name.startswith(f"{base}."):
-                short = name.removeprefix(f"{base}.")
+            if name.startswith(f"{path}."):
+                short = name.removeprefix(f"{path}.")
                 yield replace(called(function, 1), label=short, insert=f"{short}(${{0}})")
-    scope = document.index.behind(base, here.word.start - 1)
+    scope = document.index.behind(path, here.word.start - 1)
     for symbol in scope.names.values() if scope is not None else ():
         if symbol.kind in ("role", "stage", "model", "eval"):
             yield named(document, symbol, 1)
+    yield from _made_by_library(document, path, here.word.start - 1)
+
+
+def _made_by_library(document: Document, name: str, offset: int) -> Iterator[Item]:
+    """The stages of a recipe of the library, behind the name of its call."""
+    symbol = document.index.resolve(name, offset)
+    value = symbol.node.value if symbol is not None and isinstance(symbol.node, ast.Define) else None
+    called_name = value.callee.id if isinstance(value, ast.Call) and isinstance(value.callee, ast.Name) else ""
+    recipe = vocabulary.declared().get(called_name)
+    for statement in recipe.node.body.statements if recipe is not None else ():
+        if isinstance(statement, ast.Stage):
+            yield Item(statement.name.id, Kind.Class, f"a stage of `{called_name}`")
 
 
 # Types, modules, columns ---------------------------------------------------------------------------------------------

@@ -48,7 +48,9 @@ def symbol(document: Document, symbol: Symbol) -> str | None:
     if isinstance(node, ast.Stage):
         return page(declaration(symbol), symbol.doc, as_model(node))
     thing = inference.of_symbol(document, symbol)
-    return page(declaration(symbol), symbol.doc, *(inference.in_words(thing) if thing is not None else ()))
+    if thing is None:
+        return page(declaration(symbol), symbol.doc)
+    return page(declaration(symbol), symbol.doc, *inference.in_words(thing), *inference.relations(document, thing))
 
 
 def declaration(symbol: Symbol) -> str:
@@ -87,8 +89,8 @@ def as_model(stage: ast.Stage) -> str:
 
 
 def imported(name: str) -> str | None:
-    """An objective or a verifier of the library."""
-    objective = vocabulary.objectives().get(name)
+    """An objective, a recipe or a verifier of the library."""
+    objective = vocabulary.declared().get(name)
     if objective is not None:
         return page(head(objective.node), objective.doc)
     verifier = standard().verifiers.get(name)
@@ -135,7 +137,7 @@ def module(name: str) -> str | None:
 def argument(name: str, argument: str) -> str | None:
     """An argument of a function or an objective of the library: its default, its origin, what TRL calls it."""
     row = vocabulary.row_of(name, argument)
-    objective = vocabulary.objectives().get(name)
+    objective = vocabulary.declared().get(name)
     if objective is not None:
         parameter = next((p for p in objective.node.parameters if p.name.id == argument), None)
         if parameter is None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ptc.compiler import core, types
+from ptc.compiler.lineage import sources
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.symbols import Symbol
@@ -54,6 +57,19 @@ def in_words(thing: Thing) -> list[str]:
             changes = {"train": "receives gradient", "freeze": "stands still", "track": "follows the trained model"}
             start = f"starts as `{thing.init.name}`" if thing.init.name and thing.verb == "train" else ""
             return [", ".join(filter(None, (changes[thing.verb], start))), *_model(thing.type)]
+
+
+def relations(document: Document, thing: Thing) -> Iterator[str]:
+    """What rows are to each learner that learns from them: on-policy, its own past, another model's."""
+    if not isinstance(thing, core.Source) or document.result.checked is None:
+        return
+    place = (thing.span.start, thing.span.end)
+    for stage in document.result.checked.program.stages:
+        for term in stage.terms:
+            for source in sources(term):
+                if (source.span.start, source.span.end) == place and source.span.text is thing.span.text:
+                    learner = types.learner_of(term, stage)
+                    yield f"to `{stage.name}.{learner.name}`: {types.relation(source, learner)}"
 
 
 def _model(kind: core.ModelType) -> list[str]:

@@ -62,11 +62,12 @@ def kind_of(symbol: Symbol) -> str:
     """What a name is, as far as its declaration says."""
     if symbol.kind == "import" and isinstance(symbol.node, ast.Import):
         module = ".".join(part.id for part in symbol.node.module)
-        return {"std.objectives": "objective", "std.verifiers": "verifier"}.get(module, "import")
+        kinds = {"std.objectives": "objective", "std.verifiers": "verifier", "std.recipes": "recipe"}
+        return kinds.get(module, "import")
     if isinstance(symbol.node, ast.Parameter):
-        kinds = {"Trajectories": "source", "Verifier": "verifier", "Eval": "eval"}
+        types = {"Trajectories": "source", "Verifier": "verifier", "Eval": "eval"}
         models = ("Model", "Trained", "Anchor", "Frozen")
-        return "model" if symbol.node.type.name in models else kinds.get(symbol.node.type.name, "number")
+        return "model" if symbol.node.type.name in models else types.get(symbol.node.type.name, "number")
     return "number" if symbol.kind in ("param", "let") else symbol.kind
 
 

@@ -43,7 +43,7 @@ def definition(document: Document, offset: int) -> lsp.Location | None:
 def _imported(document: Document, statement: ast.Import, name: str) -> lsp.Location | None:
     if statement.relative:
         return _beside(document, statement, name)
-    objective = vocabulary.objectives().get(name)
+    objective = vocabulary.declared().get(name)
     if objective is not None:
         return location(objective.node.name.span, document)
     return _verifier(document, name) if name in standard().verifiers else None
@@ -51,7 +51,7 @@ def _imported(document: Document, statement: ast.Import, name: str) -> lsp.Locat
 
 def _parameter(document: Document, function: str, name: str) -> lsp.Location | None:
     """An argument of an objective of the library."""
-    objective = vocabulary.objectives().get(function)
+    objective = vocabulary.declared().get(function)
     known = objective.node.parameters if objective is not None else ()
     return next((location(p.name.span, document) for p in known if p.name.id == name), None)
 

@@ -121,15 +121,16 @@ def row_of(function: str, argument: str) -> Name | None:
 # The library ---------------------------------------------------------------------------------------------------------
 
 
-MODULES = ("std.objectives", "std.verifiers")
+MODULES = ("std.objectives", "std.verifiers", "std.recipes")
 
 
 @dataclass(frozen=True)
-class LibraryObjective:
-    """An objective of the library, and the file it stands in."""
+class Declared:
+    """An objective or a recipe that the library writes in the language."""
 
-    node: ast.Objective
+    node: ast.Objective | ast.Recipe
     source: Source
+    module: str
 
     @property
     def doc(self) -> str:
@@ -138,22 +139,25 @@ class LibraryObjective:
 
 
 @cache
-def objectives() -> Mapping[str, LibraryObjective]:
-    """The objectives of the library by name."""
+def declared() -> Mapping[str, Declared]:
+    """What the library writes in the language, by name."""
+    known = api.standard()
+    texts = [(text, "std.objectives") for text in known.library.values()]
+    texts += [(text, "std.recipes") for text in dict.fromkeys(known.recipes.values())]
     found = {}
-    for text in api.standard().library.values():
+    for text, module in texts:
         tree, _ = parse(text)
         for node in tree.statements:
-            if isinstance(node, ast.Objective):
-                found[node.name.id] = LibraryObjective(node, text)
+            if isinstance(node, ast.Objective | ast.Recipe):
+                found[node.name.id] = Declared(node, text, module)
     return found
 
 
 def library(module: str) -> tuple[str, ...]:
     """The names that a module of the library gives."""
-    if module == "std.objectives":
-        return tuple(sorted(objectives()))
-    return tuple(sorted(api.standard().verifiers)) if module == "std.verifiers" else ()
+    if module == "std.verifiers":
+        return tuple(sorted(api.standard().verifiers))
+    return tuple(sorted(name for name, each in declared().items() if each.module == module))
 
 
 def setting(name: str) -> Parameter | None:
