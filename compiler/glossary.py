@@ -94,6 +94,7 @@ FUNCTIONS: Mapping[str, str] = {
     "score": "Judges each response: a verifier, a weighted sum of verifiers, a reward model or a judge.",
     "best": "The k attempts of each prompt with the highest reward.",
     "best_and_worst": "Of each prompt the best attempt as `chosen` and the worst as `rejected`.",
+    "against": "Pairs: at each prompt the response of these rows is preferred to that of another source.",
     "split_steps": "Cuts each response into steps at a separator.",
     # Models.
     "new.model": "A model with fresh weights.",
@@ -112,6 +113,7 @@ FUNCTIONS: Mapping[str, str] = {
     "reset": "Is set to the trained model's weights every so many steps.",
     # Training.
     "adamw": "AdamW (Loshchilov and Hutter, 2019).",
+    "rmsprop": "RMSprop (Hinton, 2012): divides by a running mean of squared gradients.",
     "anneal": "A number that moves from one value to another over so many steps, and stays there.",
     # Measuring.
     "pass_rate": "How often responses pass a verifier: pass@1, pass@2, … pass@n per prompt.",

@@ -117,7 +117,8 @@ def spelled_option(value: object) -> str:
 
 
 def function(found: Function, *further: str) -> str:
-    return page(fitted(found.head), found.doc, *further)
+    example = found.signature.example if found.signature is not None else ""
+    return page(fitted(found.head), found.doc, f"For example  `{example}`" if example else "", *further)
 
 
 def fitted(head: str) -> str:

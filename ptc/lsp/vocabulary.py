@@ -13,7 +13,7 @@ from ptc.compiler.derived import CHOICES
 from ptc.compiler.evals import EVALS
 from ptc.compiler.flows.signatures import MIX, ORIGINS, STEPS
 from ptc.compiler.gates import MEASURES
-from ptc.compiler.mathematics import reader
+from ptc.compiler.mathematics.functions import KNOWN
 from ptc.compiler.models import MODELS, TOKENIZERS
 from ptc.compiler.names import NAMES, Name, spelled
 from ptc.compiler.optimizers import OPTIMIZERS
@@ -87,7 +87,7 @@ def _all() -> Iterator[Function]:
         yield Function(name, "measure", example, glossary.FUNCTIONS.get(name, ""))
     for name in (*rows.FUNCTIONS, *rows.REDUCTIONS):
         yield Function(name, "row", *glossary.ROWS.get(name, (f"{name}(…)", "")))
-    for name in reader.KNOWN:
+    for name in KNOWN:
         yield Function(name, "loss", *glossary.LOSS.get(name, (f"{name}(…)", "")))
 
 
