@@ -2,14 +2,18 @@
 
 The tree is printed, not the text: two blanks of indentation, lines of at most 100 columns, flows and arguments broken
 one to a line where they do not fit, and the `=` of neighbouring statements of one kind under each other. Blank lines
-stay (one of several). What was printed is parsed again and compared, so that no comment and no meaning can be lost.
+stay (one of several). What was printed is parsed again and compared, its comments are counted, and it is printed once
+more: a text that would say something else, lose a comment or not stay as it is, is not handed out.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ptc.lang import ast
+from ptc.lang.layout import scan
 from ptc.lang.parse import parse
 from ptc.lang.same import same, walk
 from ptc.lang.source import Source
@@ -21,18 +25,39 @@ _CHOICE, _FLOW, _NOT, _COMPARISON, _NEGATIVE, _POSTFIX = 0, 1, 4, 5, 8, 9
 
 
 class CannotFormat(ValueError):
-    """The program has syntax errors, or printing it would lose something."""
+    """Why a program is not printed, to stand behind "not formatted: "."""
 
 
 def format(program: ast.Program) -> str:
-    """The program's text in the one style. Raises CannotFormat where a statement could not be read."""
+    """The program's text in the one style. Raises CannotFormat rather than lose or change anything."""
     if any(isinstance(node, ast.Unreadable | ast.Missing) for node in walk(program)):
-        raise CannotFormat("the program has syntax errors: nothing is written")
+        raise CannotFormat("it has syntax errors")
     text = lay_out(program)
     again, _ = parse(Source(program.source.path, text))
     if not same(program, again):
-        raise CannotFormat("a comment stands where it would be lost: nothing is written")
+        raise CannotFormat("laid out, it would not read as what it is")
+    if _comments(program.source.text) - _comments(text):
+        raise CannotFormat("laid out, it would lose a comment")
+    if lay_out(again) != text:
+        raise CannotFormat("laid out twice, it would change again")
     return text
+
+
+def with_edition(program: ast.Program, year: int) -> ast.Program:
+    """The program with the line of its edition. No word or default has changed with an edition yet."""
+    first, *others = program.statements or (None,)
+    line = ast.Number(program.span, str(year), year)
+    if isinstance(first, ast.Edition):
+        return replace(program, statements=(replace(first, year=line), *others))
+    if first is not None and first.comments[:1] != ("",):
+        first = replace(first, comments=("", *first.comments))
+    behind = () if first is None else (first, *others)
+    return replace(program, statements=(ast.Edition(program.span, line), *behind))
+
+
+def _comments(text: str) -> Counter[str]:
+    """What the comments of a text say; how their blanks begin and end is layout."""
+    return Counter(text[span.start : span.end].rstrip() for span in scan(text).comments)
 
 
 def lay_out(program: ast.Program) -> str:

@@ -48,14 +48,6 @@ class CheckResult:
         return self.checked is not None and self.checked.sound
 
 
-@dataclass(frozen=True)
-class Formatted:
-    """A file's text as `ptc fmt` lays it out; None where it does not parse."""
-
-    checked: CheckResult
-    text: str | None
-
-
 RECIPE = re.compile(r"^recipe\s+(\w+)", re.MULTILINE)
 
 
@@ -183,27 +175,6 @@ def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | N
         checked,
         types_in_words.regimes(checked.program),
     )
-
-
-def format_file(path: str | Path) -> Formatted:
-    """A file as `ptc fmt` lays it out."""
-    from ptc.lang.format import format as lay_out
-    from ptc.lang.parse import parse
-
-    found = read(Path(path))
-    if not isinstance(found, Source):
-        return Formatted(CheckResult(Source(str(path), ""), (found,)), None)
-    tree, syntax = parse(found)
-    result = CheckResult(found, syntax)
-    return Formatted(result, None if syntax else lay_out(tree))
-
-
-def rewrite(path: str | Path, text: str) -> None:
-    """Replaces a program's text in one step, so that an interruption leaves the old or the new one."""
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(target)
 
 
 def refused(result: CheckResult) -> CheckResult | None:

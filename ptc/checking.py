@@ -102,24 +102,3 @@ def _document(result: CheckResult, ok: bool) -> dict[str, Any]:
         "types": list(result.types),
         "regimes": list(result.regimes),
     }
-
-
-def fmt(files: Sequence[str], only_check: bool) -> int:
-    """`ptc fmt`: rewrites files in place. 2 if one cannot be parsed, or would change under `--check`."""
-    from ptc import api
-
-    code = 0
-    for file in files:
-        result = api.format_file(file)
-        if result.text is None:
-            show(result.checked, sys.stderr)
-            print(f"{file}: not formatted", file=sys.stderr)
-            code = 2
-        elif result.text != result.checked.source.text:
-            if only_check:
-                print(f"{file}: would be reformatted")
-                code = 2
-            else:
-                api.rewrite(file, result.text)
-                print(f"{file}: reformatted")
-    return code

@@ -128,12 +128,14 @@ def lock(parser: Parser, words: Sequence[str]) -> int:
 
 def fmt(parser: Parser, words: Sequence[str]) -> int:
     """Lays programs out. Changes no meaning and loses no comment."""
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="- reads standard input and writes standard output")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 2 if something would change")
+    parser.add_argument("--diff", action="store_true", help="change nothing; print what would change")
+    parser.add_argument("--edition", type=int, metavar="YEAR", help="rewrite for an edition, and say so in line 1")
     found = parser.parse_all(words)
-    from ptc import checking
+    from ptc import formatting
 
-    return checking.fmt(found.files, found.check)
+    return formatting.fmt(found.files, formatting.Wish(found.check, found.diff, found.edition))
 
 
 def explain(parser: Parser, words: Sequence[str]) -> int:

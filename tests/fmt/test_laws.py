@@ -1,7 +1,12 @@
-"""The laws of the formatter, on trees that hypothesis makes: parse(format(p)) is p, and format is idempotent."""
+"""The laws of the formatter, on trees that hypothesis makes: parse(format(p)) is p, format is idempotent, and it loses
+no comment.
+
+200 trees in every run, `PTC_FMT_EXAMPLES=10000 pytest tests/fmt/test_laws.py` as many as one likes.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -13,7 +18,7 @@ from ptc.lang import ast
 from ptc.lang.format import format, lay_out
 from ptc.lang.keywords import KEYWORDS
 from ptc.lang.parse import parse
-from ptc.lang.same import same
+from ptc.lang.same import same, walk
 from ptc.lang.source import Source, Span
 from ptc.lang.units import UNITS, spelled
 
@@ -71,6 +76,8 @@ class Maker:
         return ast.Number(HERE, spelled(text, unit), value, unit, None if unit is None else HERE)
 
     def string(self) -> ast.String:
+        if self.chance(4):
+            return ast.String(HERE, r'f"out/{a}\n"', "out/{a}\n", ("out/", ast.Name(HERE, "a"), "\n"))
         text = self.pick(STRINGS)
         return ast.String(HERE, text, text[1:-1].replace(r"\"", '"').replace(r"\\", "\\"))
 
@@ -87,9 +94,11 @@ class Maker:
         def inner() -> ast.Expr:
             return self.expr(depth - 1, commented)
 
-        match self.pick(("call", "flow", "unary", "binary", "member", "list", "at", "choice", "text")):
+        match self.pick(("call", "where", "flow", "unary", "binary", "member", "list", "at", "choice", "text")):
             case "call":
                 return self.call(inner(), depth, commented)
+            case "where":
+                return self.call(ast.Name(HERE, "where"), depth, commented)
             case "flow":
                 step = self.pick((self.name, lambda: self.call(self.name(), 1, False)))()
                 return ast.Pipe(HERE, inner(), step)
@@ -154,7 +163,7 @@ class Maker:
         self, statement: Callable[[], ast.Statement], exactly: int | None = None
     ) -> tuple[ast.Statement, ...]:
         made = self.many(statement, least=exactly or 0, most=4 if exactly is None else exactly)
-        dressed = [replace(s, comments=self.comments(), trailing=self.trailing()) for s in made]
+        dressed = [replace(s, comments=self.comments(), trailing=None if _torn(s) else self.trailing()) for s in made]
         return tuple(
             replace(s, comments=("", *s.comments)) if number and self.chance() else s
             for number, s in enumerate(dressed)
@@ -236,7 +245,17 @@ class Maker:
         return self.pick(options)()
 
     def program(self) -> ast.Program:
-        return ast.Program(HERE, Source("made.pt", ""), self.statements(self.at_top), self.comments())
+        edition = self.statements(lambda: ast.Edition(HERE, ast.Number(HERE, "2026", 2026)), exactly=1)
+        statements = (*(edition if self.chance() else ()), *self.statements(self.at_top))
+        return ast.Program(HERE, Source("made.pt", ""), statements, self.comments())
+
+
+def _torn(statement: ast.Statement) -> bool:
+    """Whether a text of several lines goes over into a flow of several: what stands behind it belongs to a step."""
+    nodes = list(walk(statement))
+    return any(isinstance(node, ast.String) and "\n" in node.text for node in nodes) and any(
+        isinstance(node, ast.Pipe) and node.comments for node in nodes
+    )
 
 
 @st.composite
@@ -244,7 +263,12 @@ def programs(draw: Callable[[st.SearchStrategy[Any]], Any]) -> ast.Program:
     return Maker(draw).program()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("PTC_FMT_EXAMPLES", "200")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 @given(programs())
 def test_what_is_printed_reads_as_what_was_printed(program: ast.Program) -> None:
     text = lay_out(program)
