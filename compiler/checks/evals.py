@@ -39,13 +39,17 @@ def watched_only(view: View) -> Mapping[core.Eval, tuple[core.Stage, ...]]:
     return found
 
 
-def training(view: View) -> dict[Strand, list[tuple[core.Stage, core.Source]]]:
-    """Every strand of prompts that reaches a `minimize`, with the stages and the sources that it reaches."""
-    found: dict[Strand, list[tuple[core.Stage, core.Source]]] = {}
+Reached = dict[Strand, list[tuple[core.Stage, core.Source]]]
+"""Strands of prompts, with the stages and the sources that they reach."""
+
+
+def training(view: View) -> dict[str, Reached]:
+    """Every strand of prompts that reaches a `minimize`, by its origin."""
+    found: dict[str, Reached] = {}
     for stage in view.program.stages:
         for source in dict.fromkeys(source for term in stage.terms for source in sources(term)):
             for strand in view.domains.of(source):
-                found.setdefault(strand, []).append((stage, source))
+                found.setdefault(strand.origin, {}).setdefault(strand, []).append((stage, source))
     return found
 
 
@@ -67,20 +71,25 @@ def note_watched_eval_in_training(view: View, findings: Findings) -> None:
 
 def _leaks(
     view: View,
-    trained: Mapping[Strand, list[tuple[core.Stage, core.Source]]],
+    trained: Mapping[str, Reached],
     one: core.Eval,
     stages: Iterable[core.Stage],
 ) -> Iterator[tuple[core.Stage, core.Source, tuple[Strand, Strand]]]:
     """The stages and sources through which prompts of an eval reach what it measures, each once."""
     held = view.domains.of(one.source)
-    shared = {strand: other for strand in trained for other in held if strand.overlaps(other)}
+    shared = {
+        strand: (other, reached)
+        for other in held
+        for strand, reached in trained.get(other.origin, {}).items()
+        if strand.overlaps(other)
+    }
     if not shared:
         return
-    reached = {behind for stage in stages for behind in (stage, *view.lineage.upstream(stage))}
+    depends = {behind for stage in stages for behind in (stage, *view.lineage.upstream(stage))}
     told: set[tuple[core.Stage, core.Source]] = set()
-    for strand, other in shared.items():
-        for stage, source in trained[strand]:
-            if stage in reached and (stage, source) not in told:
+    for strand, (other, reached) in shared.items():
+        for stage, source in reached:
+            if stage in depends and (stage, source) not in told:
                 told.add((stage, source))
                 yield stage, source, (strand, other)
 
@@ -99,9 +108,17 @@ def _report_leak(
         f"prompts of the eval `{one.name}` are trained on in stage `{stage.name}`",
         [at(source.span, "trained on"), at(one.span, f"`{one.name}` measures on the same prompts")],
         [f"trained on {_share(trained)} of the prompts, measured on {_share(held)}"],
-        ["give each its own share:  tasks |> slice(0%, 80%)  and  tasks |> slice(80%, 90%)"],
+        [
+            *([f"|> without({one.name})"] if _before(one, source) else []),
+            "give each its own share:  tasks |> slice(0%, 80%)  and  tasks |> slice(80%, 90%)",
+        ],
         severity=severity,
     )
+
+
+def _before(one: core.Eval, source: core.Source) -> bool:
+    """Whether a source may name an eval: names are declared before they are used."""
+    return one.span.text is source.span.text and one.span.start < source.span.start
 
 
 def _share(strand: Strand) -> str:
@@ -111,27 +128,27 @@ def _share(strand: Strand) -> str:
 
 
 def check_split_by_seed(view: View, findings: Findings) -> None:
-    """P205: a generator's rows under two seeds are not two disjoint sets."""
-    origins = {strand.origin: strand.source for strand in training(view)}
+    """P205: a generator's rows under two seeds are not two disjoint sets. Said once of each eval."""
+    drawn: dict[str, dict[object, core.Source]] = {}
+    for strand in (strand for reached in training(view).values() for strand in reached):
+        if strand.source.kind == "gym":
+            drawn.setdefault(_without_seed(strand.source), {}).setdefault(strand.source.settings["seed"], strand.source)
     for one in judged(view):
-        for held in view.domains.of(one.source):
-            for other in origins.values():
-                _compare_seeds(one, held.source, other, findings)
-
-
-def _compare_seeds(one: core.Eval, held: core.Source, other: core.Source, findings: Findings) -> None:
-    same = held.kind == other.kind == "gym" and _without_seed(other) == _without_seed(held)
-    if same and other.settings["seed"] != held.settings["seed"]:
-        findings.add(
-            "P205",
-            "two seeds of one generator do not make disjoint sets",
-            [
-                at(held.span, f"`{one.name}` is drawn with seed {held.settings['seed']}"),
-                at(other.span, f"training rows are drawn with seed {other.settings['seed']}"),
-            ],
-            ["row i of one seed can be row i-1 of the next"],
-            ["draw once and slice:  tasks |> slice(80%, 90%)"],
-        )
+        for held in (strand.source for strand in view.domains.of(one.source) if strand.source.kind == "gym"):
+            seeds = drawn.get(_without_seed(held), {})
+            other = next((source for seed, source in seeds.items() if seed != held.settings["seed"]), None)
+            if other is not None:
+                findings.add(
+                    "P205",
+                    "two seeds of one generator do not make disjoint sets",
+                    [
+                        at(held.span, f"`{one.name}` is drawn with seed {held.settings['seed']}"),
+                        at(other.span, f"training rows are drawn with seed {other.settings['seed']}"),
+                    ],
+                    ["row i of one seed can be row i-1 of the next"],
+                    ["draw once and slice:  tasks |> slice(80%, 90%)"],
+                )
+                break
 
 
 def _without_seed(source: core.Source) -> str:
