@@ -182,6 +182,8 @@ class Findings:
     """What expressions turned out to be, those of stages that did not come whole too: for editors."""
     absent: list[Absent] = field(default_factory=list)
     """What could not be looked at: told in one note."""
+    called: dict[str, str] = field(default_factory=dict)
+    """What the program calls something that another file names, by the path that it has there: ``shared.skill``."""
     _seen: set[object] = field(default_factory=set)
 
     def add(
@@ -209,12 +211,19 @@ class Findings:
             check.code,
             check.name,
             severity or check.severity,
-            title,
-            (*labels, *reached),
-            tuple(notes),
-            tuple(helps),
+            self._as_called(title),
+            tuple(at(label.span, self._as_called(label.text)) for label in (*labels, *reached)),
+            tuple(map(self._as_called, notes)),
+            tuple(map(self._as_called, helps)),
         )
         self.found.append(diagnostic)
+
+    def _as_called(self, text: str) -> str:
+        """A text with the names that the program uses itself."""
+        for path, name in self.called.items():
+            if path in text:
+                text = re.sub(rf"(?<![\w.]){re.escape(path)}(?!\w)", name, text)
+        return text
 
     def take(self, diagnostic: Diagnostic, via: Via) -> None:
         """Adds what the parser has found in a file that the program comes to by `via`."""

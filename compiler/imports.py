@@ -79,6 +79,8 @@ class Imports:
             thing = entry.thing if entry is not None else Poison()
             declarations.made.whole &= not isinstance(thing, Poison)
             declarations.scope.declare(name, thing, entry.members if entry is not None else None, imported=True)
+            if not declarations.scope.path and module is not None:
+                self.findings.called[module.scope.path_of(name.id)] = name.id
 
     def _module(self, path: str, statement: ast.Import, declarations: Declarations) -> Module | None:
         """The file, elaborated at its first import."""

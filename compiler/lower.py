@@ -164,7 +164,7 @@ def lower(program: core.Program) -> Graph:
             ensured = lowering.gate(stage, gate)
             lowering.roots.append(ensured)
             lowering.gates.setdefault(trained + " exit", []).append(ensured)
-        for reported in program.reports:
+        for reported in program.reports if stage.model.type.head == "language" else ():
             lowering.roots.append(lowering.measured(reported, stage.model, stage, "exit"))
     for export in program.exports:
         inputs = {"model": meanings.of(export.model)}
