@@ -64,11 +64,14 @@ class Strand:
 
     def overlaps(self, other: Strand) -> bool:
         """Whether both hold the same prompts, as far as the text decides it: no for filters on different topics."""
-        if self.origin != other.origin or self._excludes(other) or other._excludes(self):
+        if self.origin != other.origin:
             return False
+        for key, low, high in self.shares:  # first, because most strands that do not meet differ in this
+            if not _meet(other.interval(key), (low, high)):
+                return False
         if not (self.topics <= other.topics or other.topics <= self.topics):
             return False
-        return all(_meet(other.interval(key), (low, high)) for key, low, high in self.shares)
+        return not (self._excludes(other) or other._excludes(self))
 
     def _excludes(self, other: Strand) -> bool:
         return any(taken.contains(other) for strands in self.without for taken in strands)
@@ -98,8 +101,12 @@ class Domains:
 
     def shared(self, first: core.Source, second: core.Source) -> tuple[Strand, Strand] | None:
         """Two strands that hold the same prompts, if there are any."""
-        pairs = ((one, other) for one in self.of(first) for other in self.of(second))
-        return next(((one, other) for one, other in pairs if one.overlaps(other)), None)
+        strands = self.of(second)
+        for one in self.of(first):
+            for other in strands:
+                if one.overlaps(other):
+                    return one, other
+        return None
 
     def _strands(self, source: core.Source) -> Iterator[Strand]:
         if not source.parts:

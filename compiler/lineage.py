@@ -6,14 +6,16 @@ By weights: `ancestors` of a model, the stages `before` a stage. By anything (we
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from ptc.compiler import core
 
 DRESSED = ("lora", "merge_adapter", "value_head", "reward_head", "retemplate")
 """Kinds of models that start with the weights of what they are made from: something is put on or taken off."""
+Thing = TypeVar("Thing")
 REWARDS = ("reward", "step_rewards")
 
 
@@ -48,6 +50,7 @@ class Lineage:
     program: core.Program
     _by_model: dict[int, core.Stage] = field(init=False, default_factory=dict)
     _ancestors: dict[int, tuple[core.Model, ...]] = field(init=False, default_factory=dict)
+    _roots: dict[int, tuple[core.Model, ...]] = field(init=False, default_factory=dict)
     _before: dict[int, tuple[core.Stage, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -59,38 +62,44 @@ class Lineage:
 
     def ancestors(self, model: core.Model) -> tuple[core.Model, ...]:
         """The model itself and everything that its weights started from, the nearest first."""
-        waiting = [model]
-        while waiting:  # without recursion: a line may be as long as the program
-            one = waiting[-1]
-            missing = [parent for parent in parents(one) if id(parent) not in self._ancestors]
-            if missing:
-                waiting.extend(missing)
-                continue
-            waiting.pop()
-            lines = [self._ancestors[id(parent)] for parent in parents(one)]
-            joined = lines[0] if len(lines) == 1 else tuple(dict.fromkeys(m for line in lines for m in line))
-            self._ancestors.setdefault(id(one), (one, *joined))
+        self._walk(model)
         return self._ancestors[id(model)]
 
     def roots(self, model: core.Model) -> tuple[core.Model, ...]:
         """The models at the beginning of the line, or of the lines behind a merge."""
-        return tuple(ancestor for ancestor in self.ancestors(model) if not parents(ancestor))
+        self._walk(model)
+        return self._roots[id(model)]
+
+    def behind(self, model: core.Model) -> tuple[core.Stage, ...]:
+        """The stages on the line of a model's weights, the nearest first, its own included."""
+        self._walk(model)
+        return self._before[id(model)]
+
+    def _walk(self, model: core.Model) -> None:
+        """Takes in a model and all that it is made from; each once, and from what its parents have already."""
+        waiting = [model]
+        while waiting:  # without recursion: a line may be as long as the program
+            one = waiting[-1]
+            line = parents(one)
+            missing = [parent for parent in line if id(parent) not in self._ancestors]
+            if missing:
+                waiting.extend(missing)
+                continue
+            waiting.pop()
+            stage = self._by_model.get(id(one))
+            own = () if stage is None else (stage,)
+            self._ancestors.setdefault(id(one), (one, *_joined([self._ancestors[id(parent)] for parent in line])))
+            self._roots.setdefault(id(one), _joined([self._roots[id(parent)] for parent in line]) or (one,))
+            self._before.setdefault(id(one), (*own, *_joined([self._before[id(parent)] for parent in line])))
 
     def is_ancestor(self, model: core.Model, of: core.Model) -> bool:
         """Whether the weights of one started from those of the other, or are the same."""
-        same = last(bare(model))
-        return any(ancestor is same or ancestor is model for ancestor in self.ancestors(of))
+        line = self.ancestors(of)
+        return model in line or last(bare(model)) in line
 
     def stage_of(self, model: core.Model) -> core.Stage | None:
         """The stage that trained a model; None for one that was made, loaded or merged."""
         return self._by_model.get(id(last(bare(model))))
-
-    def behind(self, model: core.Model) -> tuple[core.Stage, ...]:
-        """The stages on the line of a model's weights, the nearest first, its own included."""
-        if id(model) not in self._before:
-            stages = (self._by_model.get(id(ancestor)) for ancestor in self.ancestors(model))
-            self._before[id(model)] = tuple(dict.fromkeys(stage for stage in stages if stage is not None))
-        return self._before[id(model)]
 
     def before(self, stage: core.Stage) -> tuple[core.Stage, ...]:
         """The stages that a stage's learner has been through, the nearest first."""
@@ -110,7 +119,16 @@ class Lineage:
 
     def successors(self, stage: core.Stage) -> tuple[core.Stage, ...]:
         """The stages that start from what a stage left behind."""
-        return tuple(other for other in self._after[stage] if self.stage_of(other.learner.init) is stage)
+        return tuple(self._next.get(stage, ()))
+
+    @cached_property
+    def _next(self) -> dict[core.Stage, list[core.Stage]]:
+        following: dict[core.Stage, list[core.Stage]] = {}
+        for stage in self.program.stages:
+            before = self.stage_of(stage.learner.init)
+            if before is not None:
+                following.setdefault(before, []).append(stage)
+        return following
 
     # Weights, teachers, samples, judges -------------------------------------------------------------------------------
 
@@ -139,6 +157,12 @@ class Lineage:
     def upstream(self, stage: core.Stage) -> tuple[core.Stage, ...]:
         """Every stage that a stage depends on by weights, teachers, samples or judges, each once."""
         return tuple(self._upstream[stage])
+
+
+def _joined(lines: Sequence[tuple[Thing, ...]]) -> tuple[Thing, ...]:
+    """Several lines as one, each thing once."""
+    some = [line for line in lines if line]
+    return some[0] if len(some) == 1 else tuple(dict.fromkeys(thing for line in some for thing in line))
 
 
 def needed(stage: core.Stage) -> Iterator[core.Model]:

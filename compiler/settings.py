@@ -166,7 +166,7 @@ class Settings:
             if common is None:
                 return None
         learned = list(draft.learned_from())
-        if draft.readable and draft.sound:
+        if own and draft.readable and draft.sound:
             self._idle(draft, "batch", own, [name for name in draft.scope.visible() if _named(name, draft) in learned])
         batches: dict[core.Source, core.Count] = {}
         for source in learned:

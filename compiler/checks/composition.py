@@ -5,8 +5,11 @@ Each is computed from lineage, provenance and prompts; none looks at the name of
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, claimed, gated, name_of, prompts_name, step_of, teachers
+from ptc.compiler.domains import Strand
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import authors, bare, on_policy, rewarded, sources, supervised
 from ptc.lang.source import Span
@@ -80,28 +83,47 @@ def check_cold_start_prompt_reuse(view: View, findings: Findings) -> None:
     """C603: rewards on the prompts whose answers were imitated before."""
     line = _imitated(view)
     for stage in view.program.stages:
-        before = {shown: earlier for one in view.lineage.nearest(stage.learner.init) for shown, earlier in line[one]}
+        before = [shown for one in view.lineage.nearest(stage.learner.init) for shown in line[one]]
         for rollouts in (source for term in stage.terms if rewarded(term) for source in sources(term)):
-            again = next((shown for shown in before if view.domains.shared(rollouts, shown)), None)
+            again = _again(view.domains.of(rollouts), before)
             if again is not None:
-                _prompts_again(stage, rollouts, before[again], again, findings)
+                _prompts_again(stage, rollouts, again.stage, again.source, findings)
 
 
-Shown = tuple[tuple[core.Source, core.Stage], ...]
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Answers that a stage has imitated, and the prompts that they are to."""
+
+    source: core.Source
+    stage: core.Stage
+    prompts: tuple[Strand, ...]
 
 
-def _imitated(view: View) -> dict[core.Stage, Shown]:
+def _again(prompts: tuple[Strand, ...], before: list[Shown]) -> Shown | None:
+    """The first answers to some of these prompts."""
+    for shown in before:
+        for strand in shown.prompts:
+            if any(one.overlaps(strand) for one in prompts):
+                return shown
+    return None
+
+
+def _imitated(view: View) -> dict[core.Stage, tuple[Shown, ...]]:
     """For every stage the answers from outside that its line has imitated: one source for each set of prompts."""
-    line: dict[core.Stage, Shown] = {}
+    line: dict[core.Stage, tuple[Shown, ...]] = {}
+    domains: dict[core.Stage, frozenset[tuple[Strand, ...]]] = {}
     for stage in view.program.stages:
-        lines = [line[one] for one in view.lineage.nearest(stage.learner.init)]
-        shown = lines[0] if len(lines) == 1 else tuple(dict.fromkeys(pair for pairs in lines for pair in pairs))
-        known = {view.domains.of(source) for source, _ in shown}
+        before = tuple(view.lineage.nearest(stage.learner.init))
+        lines = [line[one] for one in before]
+        shown = lines[0] if len(lines) == 1 else tuple(dict.fromkeys(one for each in lines for one in each))
+        known = frozenset().union(*(domains[one] for one in before))
         for source in (source for term in stage.terms if supervised(term) for source in sources(term)):
             foreign = any(_from_outside(view, author) for author in authors(source.type.provenance))
-            if foreign and view.domains.of(source) not in known:
-                shown = (*shown, (source, stage))
-        line[stage] = shown
+            prompts = view.domains.of(source)
+            if foreign and prompts not in known:
+                shown = (*shown, Shown(source, stage, prompts))
+                known |= {prompts}
+        line[stage], domains[stage] = shown, known
     return line
 
 
@@ -130,10 +152,11 @@ def _prompts_again(
 
 def check_sft_after_rl_unprotected(view: View, findings: Findings) -> None:
     """C604: imitation behind learning from rewards, with nothing that keeps what was learned there (2601.07389)."""
+    from_rewards = {stage for stage in view.program.stages if any(map(rewarded, stage.terms))}
     for stage in view.program.stages:
         if not any(supervised(term) for term in stage.terms) or any(on_policy(term) for term in stage.terms):
             continue
-        earlier = next((one for one in view.lineage.before(stage) if any(map(rewarded, one.terms))), None)
+        earlier = next((one for one in view.lineage.before(stage) if one in from_rewards), None)
         if earlier is None or _kept(view, stage, earlier):
             continue
         skill = next(iter(claimed(earlier)), None)
