@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ptc.compiler.graph import Json
 from ptc.compiler.shapes import Shape
@@ -161,7 +162,7 @@ class Source:
     places: Mapping[str, Span] = field(default_factory=dict)
     """Where the arguments of the step are written, by name."""
 
-    @property
+    @cached_property
     def live(self) -> Role | None:
         """The role that is sampled somewhere upstream, if any."""
         for value in self.inputs.values():
@@ -181,11 +182,16 @@ class Source:
         )
 
     def upstream(self) -> Iterator[Source]:
-        """This source and every source it is made from."""
-        yield self
-        for value in self.inputs.values():
-            if isinstance(value, Source):
-                yield from value.upstream()
+        """This source and every source it is made from, each once."""
+        waiting = [self]
+        seen: set[int] = set()
+        while waiting:  # without recursion: a flow may be as long as the program
+            one = waiting.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            yield one
+            waiting.extend(value for value in reversed([*one.inputs.values()]) if isinstance(value, Source))
 
 
 @dataclass(frozen=True, eq=False)

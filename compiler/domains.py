@@ -95,8 +95,10 @@ class Domains:
     def of(self, source: core.Source) -> tuple[Strand, ...]:
         """The strands of a source: one, or those of all the sources that were joined."""
         if id(source) not in self._known:
-            self._kept.append(source)
-            self._known[id(source)] = tuple(dict.fromkeys(self._strands(source)))
+            for step in reversed([*source.upstream()]):  # without recursion: a flow may be as long as the program
+                if id(step) not in self._known:
+                    self._kept.append(step)
+                    self._known[id(step)] = tuple(dict.fromkeys(self._strands(step)))
         return self._known[id(source)]
 
     def shared(self, first: core.Source, second: core.Source) -> tuple[Strand, Strand] | None:

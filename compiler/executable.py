@@ -62,15 +62,15 @@ Refusal = tuple[Span, str, str]
 def _refused(program: core.Program) -> Iterator[Refusal]:
     seen: set[int] = set()
     for source in program.sources:
-        yield from _source(source, seen)
+        yield from _made(source, seen)
     for model in program.models:
-        yield from _model(model, seen)
+        yield from _made(model, seen)
     for measured in program.evals:
         yield from _eval(measured, seen)
     for stage in program.stages:
         yield from _stage(stage, seen)
     for export in program.exports:
-        yield from _model(export.model, seen)
+        yield from _made(export.model, seen)
     for protect in program.protects:
         yield protect.span, "`protect`", f"ensure {protect.eval.name} >= …"
 
@@ -78,11 +78,28 @@ def _refused(program: core.Program) -> Iterator[Refusal]:
 # Rows and models ------------------------------------------------------------------------------------------------------
 
 
-def _source(source: core.Source, seen: set[int]) -> Iterator[Refusal]:
-    if id(source) in seen:
-        return
-    seen.add(id(source))
-    yield from _inputs(source, seen)
+def _made(thing: core.Input, seen: set[int]) -> Iterator[Refusal]:
+    """What a source or a model is made from, and itself; each thing once."""
+    waiting = [thing]
+    while waiting:  # without recursion: a line may be as long as the program
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        match one:
+            case core.Role():
+                waiting.append(one.init)
+                continue
+            case core.Source():
+                yield from _source(one)
+            case core.Model() if one.kind not in MODELS:
+                yield one.span, f"`{one.kind}`", ""
+            case core.Tokenizer() if one.kind not in TOKENIZERS:
+                yield one.span, f"`{one.kind}`", ""
+        waiting.extend(reversed([*one.inputs.values()]))
+
+
+def _source(source: core.Source) -> Iterator[Refusal]:
     if source.kind not in SOURCES:
         yield source.span, f"`{source.kind}`", ""
     elif source.live is not None and source.kind not in LIVE_STEPS:
@@ -103,30 +120,11 @@ def _plain(scorers: tuple[core.Scorer, ...]) -> bool:
     return len(scorers) == 1 and scorers[0].kind == "verifier" and scorers[0].weight == 1
 
 
-def _model(model: core.Model, seen: set[int]) -> Iterator[Refusal]:
-    if id(model) in seen:
-        return
-    seen.add(id(model))
-    yield from _inputs(model, seen)
-    if model.kind not in MODELS:
-        yield model.span, f"`{model.kind}`", ""
-
-
-def _inputs(thing: core.Source | core.Model, seen: set[int]) -> Iterator[Refusal]:
-    for value in thing.inputs.values():
-        if isinstance(value, core.Source):
-            yield from _source(value, seen)
-        elif isinstance(value, core.Model):
-            yield from _model(value, seen)
-        elif isinstance(value, core.Tokenizer) and value.kind not in TOKENIZERS:
-            yield value.span, f"`{value.kind}`", ""
-
-
 def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
     if id(measured) in seen:
         return
     seen.add(id(measured))
-    yield from _source(measured.source, seen)
+    yield from _made(measured.source, seen)
     if measured.kind not in EVALS:
         yield measured.span, f"the eval `{measured.kind}`", "pass_rate(held_out, exact)"
     if measured.scaffold not in (None, "none"):
@@ -140,7 +138,7 @@ def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
 
 def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
     for role in stage.roles:
-        yield from _model(role.init, seen)
+        yield from _made(role.init, seen)
         if role.verb == "track":
             yield role.span, "a model that is tracked", f"freeze {role.name} = …"
     for role in stage.learners[1:]:
@@ -160,7 +158,7 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
 
 def _term(stage: core.Stage, term: core.Term, seen: set[int]) -> Iterator[Refusal]:
     for source in term.sources.values() or (term.source,):
-        yield from _source(source, seen)
+        yield from _made(source, seen)
     if len(term.sources) > 1:
         yield term.span, "an objective over several sources", ""
     if isinstance(term.weight, core.Anneal):

@@ -7,6 +7,7 @@ the same are one node, and a comment, a name or a device changes none.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -108,9 +109,17 @@ class Meanings:
         """
         if isinstance(thing, core.Role):
             return self.of(thing.init, thing.name)
-        if id(thing) not in self._done:
-            self._kept.append(thing)
-            self._done[id(thing)] = self.add(self._node(thing, whose))
+        waiting = [(thing, whose)]
+        while waiting:  # without recursion: a flow may be as long as the program
+            one, label = waiting[-1]
+            missing = [value for value in _inputs(one) if id(value) not in self._done]
+            if missing:
+                waiting.extend((value, getattr(one, "name", "") or label) for value in reversed(missing))
+                continue
+            waiting.pop()
+            if id(one) not in self._done:
+                self._kept.append(one)
+                self._done[id(one)] = self.add(self._node(one, label))
         return self._done[id(thing)]
 
     def add(self, node: Node) -> str:
@@ -179,6 +188,16 @@ class Meanings:
         role = next(role for role in stage.roles if role.name == name)
         settings = {"model": Naming(stage).model(role)}
         return Node("result", SEMANTICS["result"], settings, {"stage": self.of(stage.model)}, thing.name)
+
+
+def _inputs(thing: core.Source | core.Model | core.Tokenizer) -> list[core.Source | core.Model | core.Tokenizer]:
+    """What a node is made from directly; a stage asks for what it needs itself."""
+    if isinstance(thing, core.Model) and thing.kind == "train":
+        return []
+    values = [value.init if isinstance(value, core.Role) else value for value in thing.inputs.values()]
+    if isinstance(thing, core.Source) and thing.kind == "slice":
+        return [beneath_slices(thing), *(value for value in values if not isinstance(value, core.Source))]
+    return values
 
 
 def _counted(count: core.Count) -> Json:
@@ -339,18 +358,21 @@ def chain(thing: core.Input) -> tuple[str, ...]:
 
 def interval(source: core.Source) -> tuple[float, float]:
     """The shares of the hash of a prompt between which the rows of a source lie."""
-    below = rows_of(source)
-    if source.kind == "slice":
-        assert below is not None
-        low, high = interval(below)
+    low, high = 0.0, 1.0
+    for cut in reversed(list(_slices(source))):
         width = high - low
-        return (
-            round(low + float(source.settings["from"]) * width, 12),
-            round(low + float(source.settings["to"]) * width, 12),
-        )
-    if below is None or source.kind in ("prompts", "concat"):
-        return (0.0, 1.0)
-    return interval(below)
+        start = low + float(cut.settings["from"]) * width
+        low, high = round(start, 12), round(low + float(cut.settings["to"]) * width, 12)
+    return low, high
+
+
+def _slices(source: core.Source) -> Iterator[core.Source]:
+    """The slices on the way to where the prompts were made, the last one first."""
+    below: core.Source | None = source
+    while below is not None and below.kind not in ("prompts", "concat"):
+        if below.kind == "slice":
+            yield below
+        below = rows_of(below)
 
 
 def rows_of(source: core.Source) -> core.Source | None:
