@@ -27,8 +27,8 @@ from ptc.lang.stop import Stop
 from ptc.lang.syntax_errors import explain
 
 DEEPEST_BRACKETS = 64
-MOST_NODES = 60_000
-MOST_WORDS = 400_000
+MOST_NODES = 40_000
+MOST_WORDS = 200_000
 
 _WITH_BODY = ("stage", "objective", "recipe")
 

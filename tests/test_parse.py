@@ -198,7 +198,7 @@ def test_deep_and_large_programs_are_refused_in_words() -> None:
     assert _codes("let a = 1" + " + 1" * 5_000) == ["S115"]
     assert _codes("let a = b" + " |> f(x)" * 300) == ["S115"]
     assert _codes("let a = " + "if a then b else " * 300 + "c") == ["S115"]
-    assert _codes("let a = 1\n" * 20_000) == ["S115"]
+    assert _codes("let a = [" + "1, " * 40_000 + "1]") == ["S115"]
     assert _codes("let a = 1\n" * 200_000) == ["S115"]
 
 
