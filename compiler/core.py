@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ptc.compiler.graph import Json
+from ptc.compiler.quantities import Anneal as Anneal
+from ptc.compiler.quantities import Count as Count
+from ptc.compiler.quantities import Sampling as Sampling
 from ptc.compiler.shapes import Shape
 from ptc.lang.source import Span
 
@@ -49,25 +52,6 @@ Provenance = External | Fixed | Live | Mixed
 
 
 # Types ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """The distribution that completions are drawn from: part of a sampled source's type."""
-
-    n: int
-    temperature: float
-    top_p: float
-    top_k: int
-    max_tokens: int
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    stop: tuple[str, ...] = ()
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the distribution that was sampled from is not the model's own at its temperature."""
-        return self.top_p < 1 or self.top_k > 0 or self.min_p > 0 or self.repetition_penalty != 1
 
 
 @dataclass(frozen=True)
@@ -300,15 +284,6 @@ class Expression:
         return value if isinstance(value, int | float) else None
 
 
-@dataclass(frozen=True)
-class Anneal:
-    """``anneal(0.9, 0.05, over = 200 steps)``: linear in completed optimizer steps, constant afterwards."""
-
-    start: float
-    end: float
-    over: int
-
-
 @dataclass(frozen=True, eq=False)
 class Term:
     """One summand of what a stage minimizes: an objective applied to its sources, with its weight."""
@@ -333,14 +308,6 @@ class Term:
     """The columns that the signature names, by the parameter of the source."""
     on_policy: Mapping[str, int] = field(default_factory=dict)
     """Sources that the signature wants `by` a trained role, by parameter, with the lag that it bears, in steps."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """``32 prompts``, ``2 epochs``."""
-
-    count: int
-    unit: str
 
 
 @dataclass(frozen=True, eq=False)
