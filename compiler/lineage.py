@@ -208,6 +208,17 @@ def preferring(term: core.Term) -> bool:
     return any({"chosen", "rejected"} <= set(columns) for columns in term.wanted.values())
 
 
+def addends(source: core.Source) -> Iterator[core.Source]:
+    """What a source is the sum or the mixture of; itself if it is none."""
+    waiting = [source]
+    while waiting:
+        one = waiting.pop()
+        if one.kind in ("concat", "mix"):
+            waiting.extend(reversed(one.parts))
+        else:
+            yield one
+
+
 def sources(term: core.Term) -> tuple[core.Source, ...]:
     return tuple(term.sources.values()) or (term.source,)
 

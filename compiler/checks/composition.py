@@ -11,7 +11,7 @@ from ptc.compiler import core
 from ptc.compiler.checks.view import View, claimed, gated, name_of, prompts_name, step_of, teachers
 from ptc.compiler.domains import Strand
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.lineage import authors, bare, on_policy, rewarded, sources, supervised
+from ptc.compiler.lineage import addends, authors, bare, on_policy, rewarded, sources, supervised
 from ptc.lang.source import Span
 
 EPOCHS_BEFORE_RL = 2
@@ -32,7 +32,8 @@ def check_reshape_before_support(view: View, findings: Findings) -> None:
         before = view.lineage.before(stage)
         if any(kin & {strand.kin for strand in view.domain(earlier)} for earlier in before):
             continue
-        if _shown_beside(view, stage, term):
+        judged = [scorer.learned for scorer in term.source.type.scorers]
+        if _shown_beside(view, stage, term) or (judged and all(judged)):  # a learned reward always has more and less
             continue
         rows = term.source.name or "rollouts"
         findings.add(
@@ -117,7 +118,8 @@ def _imitated(view: View) -> dict[core.Stage, tuple[Shown, ...]]:
         lines = [line[one] for one in before]
         shown = lines[0] if len(lines) == 1 else tuple(dict.fromkeys(one for each in lines for one in each))
         known = frozenset().union(*(domains[one] for one in before))
-        for source in (source for term in stage.terms if supervised(term) for source in sources(term)):
+        imitated = (whole for term in stage.terms if supervised(term) for whole in sources(term))
+        for source in (part for whole in imitated for part in addends(whole)):
             foreign = any(_from_outside(view, author) for author in authors(source.type.provenance))
             prompts = view.domains.of(source)
             if foreign and prompts not in known:

@@ -161,10 +161,12 @@ def check_known_contaminated_pair(view: View, findings: Findings) -> None:
     for one, stages in judged(view).items():
         datasets = [s.source for s in view.domains.of(one.source) if s.source.kind == "hub_dataset"]
         roots = dict.fromkeys(root for stage in stages for root in view.lineage.roots(stage.learner.init))
+        told: set[tuple[str, str]] = set()  # five sizes of one family have seen what one has seen
         for root in (root for root in roots if root.kind == "hub_model"):
             for dataset in datasets:
                 pair = contaminated.known(str(root.settings["name"]), str(dataset.settings["name"]))
-                if pair is not None:
+                if pair is not None and pair.called not in told:
+                    told.add(pair.called)
                     family, benchmark = pair.called
                     findings.add(
                         "V707",

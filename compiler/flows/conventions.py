@@ -99,10 +99,11 @@ def adapted(step: Step) -> core.Source | None:
         )
         return None
     author = step.type.provenance or core.External()
+    stated = isinstance(author, core.External) and author.by is not None
     kind = replace(
         step.type,
         columns=ordered((set(step.type.columns) - set(adapter.taken)) | set(adapter.brought)),
-        provenance=author if adapter.responds else None,
+        provenance=author if adapter.responds or stated else None,
         column_types=with_types(step.type, {**dict.fromkeys(adapter.taken), **adapter.brought}),
     )
     return step.made(kind, {})

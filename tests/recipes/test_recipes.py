@@ -1,0 +1,69 @@
+"""Published recipes at full size: no error, only the findings that the catalogue of checks expects, reviewed types."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ptc import api
+from ptc.stand_ins import StandIns
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FOLDER = ROOT / "examples" / "recipes"
+RECIPES = sorted(path.stem for path in FOLDER.glob("*.pt"))
+EXPECTED = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))
+"""Per recipe what `ptc check` says of it, each with the sentence of the catalogue of checks that expects it there."""
+
+
+def checked(recipe: str) -> api.CheckResult:
+    return api.check_file(FOLDER / f"{recipe}.pt", stand_ins=StandIns(FOLDER / "stand_ins"))
+
+
+def test_seventeen_recipes() -> None:
+    assert len(RECIPES) == 17
+    assert set(EXPECTED) <= set(RECIPES)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_findings_are_the_expected_ones(recipe: str) -> None:
+    result = checked(recipe)
+    places = [one.labels[0].span for one in result.diagnostics]
+    lines = [(place.text or result.source).position(place.start)[0] for place in places]
+    found = [f"{one.severity} {one.code} {line}" for one, line in zip(result.diagnostics, lines, strict=True)]
+    assert not [finding for finding in found if finding.startswith("error")]
+    assert found == [one["finding"] for one in EXPECTED.get(recipe, [])]
+
+
+@pytest.mark.parametrize("recipe", sorted(EXPECTED))
+def test_every_finding_says_who_expects_it(recipe: str) -> None:
+    for one in EXPECTED[recipe]:
+        assert re.match(r"§[1-9] \S", one["why"]), one
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_types_are_as_reviewed(recipe: str, request: pytest.FixtureRequest) -> None:
+    result = checked(recipe)
+    types = "\n".join([*result.types, "", *result.regimes]) + "\n"
+    page = HERE / "types" / f"{recipe}.txt"
+    if request.config.getoption("--update-spec"):
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(types, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == types
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.pt")), ids=lambda path: path.stem)
+def test_recipes_are_laid_out(path: Path) -> None:
+    assert api.format_file(path).text == path.read_text(encoding="utf-8")
+
+
+def test_the_page_of_recipes_lists_their_findings() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \[`(\w+)`\]\(\S+\) \|.*\| ([^|]*) \|$", page, re.MULTILINE))
+    assert sorted(rows) == RECIPES
+    for recipe, cell in rows.items():
+        codes = sorted({one["finding"].split()[1] for one in EXPECTED.get(recipe, [])})
+        assert sorted(set(re.findall(r"[A-Z]\d{3}", cell))) == codes, recipe
