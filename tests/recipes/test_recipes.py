@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ptc import api
+from ptc.formatting import Wish, fmt
 from ptc.stand_ins import StandIns
 
 HERE = Path(__file__).resolve().parent
@@ -57,7 +58,7 @@ def test_types_are_as_reviewed(recipe: str, request: pytest.FixtureRequest) -> N
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.pt")), ids=lambda path: path.stem)
 def test_recipes_are_laid_out(path: Path) -> None:
-    assert api.format_file(path).text == path.read_text(encoding="utf-8")
+    assert fmt([str(path)], Wish(check=True)) == 0
 
 
 def test_the_page_of_recipes_lists_their_findings() -> None:
