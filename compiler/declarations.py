@@ -228,6 +228,8 @@ class Declarations:
         recipe = Recipe(whole, self.scope.snapshot())
         self.declare(statement.name, recipe)
         recipe.outer.entries.setdefault(statement.name.id, Entry(recipe, statement.name.span))
+        if not self.scope.path:
+            self.shop.recipes.declared.append(recipe)
 
     def parameters(
         self, parameters: tuple[ast.Parameter, ...], allowed: tuple[str, ...], what: str
@@ -249,6 +251,10 @@ class Declarations:
     def within(self, scope: Scope, block: Span) -> Declarations:
         """The same for the body of a recipe, in a scope of its own: it adds to the same program."""
         return Declarations(self.shop, scope, self.made, block)
+
+    def for_nothing(self, scope: Scope, block: Span) -> Declarations:
+        """The same for the body of a recipe of which nothing is made."""
+        return Declarations(self.shop, scope, Made(), block)
 
     def elsewhere(self, scope: Scope, made: Made) -> Declarations:
         """The same for the declarations of another file."""

@@ -40,6 +40,8 @@ DERIVED = {
     "reward_head": Signature("reward_head", (Parameter("model", "model"),)),
     "retemplate": Signature("retemplate", (Parameter("model", "model"), Parameter("template", "text"))),
 }
+UNSEEN = ("hub_model", "local_model", "parameter")
+"""Kinds of models that may be anything."""
 CHOICES = {
     "best": Signature("best", (Parameter("eval", "eval"),)),
     "step": Signature("step", (Parameter("number", "int", least=1),)),
@@ -117,7 +119,7 @@ class Derived:
         return None
 
     def _merged_adapter(self, call: ast.Call, base: core.Model) -> core.Model | None:
-        if base.type.adapter is None and base.kind not in ("hub_model", "local_model"):
+        if base.type.adapter is None and base.kind not in UNSEEN:
             self.findings.add(
                 "N107",
                 f"`{base.name or 'this model'}` has no adapter to merge",

@@ -52,7 +52,9 @@ class Elaborator:
 
     def program(self, program: ast.Program) -> Elaborated:
         self.scope.unread = frozenset(unread_words(program.statements))
-        Declarations(self.shop, self.scope, self.made).all(program.statements)
+        declarations = Declarations(self.shop, self.scope, self.made)
+        declarations.all(program.statements)
+        self.shop.recipes.read_uncalled(declarations)
         self.made.whole &= not self.shop.parameters.unknown(program)
         made, seed = self.made, self._seed()
         stages = (*self.shop.imports.needed(self._used()), *made.stages)

@@ -17,6 +17,7 @@ from ptc.compiler.parameters import filled
 from ptc.compiler.scope import Constant, Entry, Poison, Recipe, Scope, Scorers, Thing, kind_of
 from ptc.compiler.scorers import documents
 from ptc.compiler.stages import renamed
+from ptc.compiler.uncalled import read_uncalled
 from ptc.compiler.unread import unread_words
 from ptc.compiler.values import Unknown
 from ptc.lang import ast
@@ -45,6 +46,10 @@ class Recipes:
 
     findings: Findings
     borders: Borders
+    declared: list[Recipe] = field(default_factory=list)
+    """The recipes of the program itself."""
+    _written: set[int] = field(default_factory=set)
+    """The declarations that have been written out."""
     _active: list[ast.Recipe] = field(default_factory=list)
     _calls: dict[object, ast.Name] = field(default_factory=dict)
     """The name under which each recipe was first called with the same arguments."""
@@ -96,6 +101,7 @@ class Recipes:
         via = Via(call.span, f"`{recipe.name}` is called here", f"{path}.")
         body = again(recipe.declaration.body, via)
         inside = declarations.within(scope, body.span)
+        self._written.add(id(recipe.declaration))
         self._active.append(recipe.declaration)
         inside.all(body.statements)
         self._active.pop()
@@ -148,6 +154,12 @@ class Recipes:
                 named = renamed(source, path)
                 inside.made.sources.append(named)
                 return named
+
+    def read_uncalled(self, declarations: Declarations) -> None:
+        """Reads the recipes of the program that nothing has written out."""
+        for recipe in self.declared:
+            if id(recipe.declaration) not in self._written:
+                read_uncalled(recipe, declarations)
 
     # Arguments --------------------------------------------------------------------------------------------------------
 
