@@ -5,7 +5,6 @@ Nothing of them is loaded here; a run asks whether they are allowed (`ptc.runnin
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from ptc.compiler import borders
@@ -17,9 +16,6 @@ from ptc.compiler.scope import ExternSource, ExternVerifier, Objective, Scope, T
 from ptc.compiler.values import Unknown
 from ptc.lang import ast
 
-TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-KINDS = ("verifier", "source", "objective")
-
 
 @dataclass(frozen=True)
 class Externs:
@@ -30,22 +26,8 @@ class Externs:
 
     def extern(self, statement: ast.Extern, scope: Scope) -> Thing | None:
         """What the declaration declares; None after a report."""
-        whole = self._target_fits(statement)
         make = {"verifier": self._verifier, "source": self._source, "objective": self._objective}
-        made = make[statement.kind.id](statement, scope)
-        return made if whole else None
-
-    def _target_fits(self, statement: ast.Extern) -> bool:
-        target = statement.target
-        if TARGET.fullmatch(target.value):
-            return True
-        self.findings.add(
-            "N112",
-            f'"{target.value}" names no function of a module',
-            [at(target.span, "a module, a colon, a function")],
-            helps=[f'"my_lab.{statement.kind.id}s:{statement.name.id}"'],
-        )
-        return False
+        return make[statement.kind.id](statement, scope)
 
     def _parameters(
         self, statement: ast.Extern, scope: Scope, allowed: tuple[str, ...], what: str
@@ -57,16 +39,9 @@ class Externs:
         return found if len(found) == len(statement.parameters) else None
 
     def _result(self, statement: ast.Extern, scope: Scope, allowed: tuple[str, ...]) -> ast.Type | None:
-        what = f"what {'an' if statement.kind.id == 'objective' else 'a'} {statement.kind.id} gives"
-        if statement.result is not None:
-            return self.borders.read(statement.result, scope, allowed, what)
-        self.findings.add(
-            "N104",
-            f"`{statement.name.id}` does not say what it gives",
-            [at(statement.name.span, "no result type")],
-            helps=[f"extern {statement.kind.id} {statement.name.id}(…) -> {allowed[0]} = {statement.target.text}"],
-        )
-        return None
+        """What it gives; the parser has reported where nothing is said."""
+        what = f"what a {statement.kind.id} gives"
+        return self.borders.read(statement.result, scope, allowed, what) if statement.result is not None else None
 
     def _verifier(self, statement: ast.Extern, scope: Scope) -> Thing | None:
         parameters = self._parameters(statement, scope, borders.EXTERN_VERIFIER, "what a verifier reads")

@@ -131,7 +131,11 @@ class Merging:
         self.findings.add(
             "N107",
             f"a merge of a {first.type.head} model and a {odd.type.head} model is neither",
-            [at(call.span, "merged here"), at(first.span, f"a {first.type.head} model"), at(odd.span)],
+            [
+                at(call.span, "merged here"),
+                at(first.span, f"a {first.type.head} model"),
+                at(odd.span, f"a {odd.type.head} model"),
+            ],
         )
         return False
 
@@ -173,9 +177,10 @@ class Merging:
 
     def _not_one_each(self, bound: Bound, merged: list[core.Model], numbers: list[float], given: ast.Expr) -> None:
         wanted = ", ".join(f"{1 / len(merged):.3g}" for _ in merged)
+        counted = "1 weight" if len(numbers) == 1 else f"{len(numbers)} weights"
         self.findings.add(
             "N125",
-            f"{len(merged)} models and {len(numbers)} weights" if isinstance(given, ast.List) else "weights are a list",
+            f"{len(merged)} models and {counted}" if isinstance(given, ast.List) else "weights are a list",
             [at(given.span, "one number per model"), at(bound.given["models"].span, f"{len(merged)} models")],
             helps=[f"weights = [{wanted}]"],
         )
