@@ -11,8 +11,8 @@ from ptc.compiler.observers import JUDGEMENTS
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.source import Span
 
-LATER = ("D",)
-"""Families whose checks may need what only a look at rows shows: an allowance of theirs may be used then."""
+LATER = ("D", "V709", "V71")
+"""Checks, or families of them, that need a look at rows: an allowance of theirs may be used then."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def note_unused(allows: tuple[core.Allow, ...], findings: Findings) -> None:
     used = {(allow.check, allow.span) for allow in allows if any(covers(allow, each) for each in found)}
     for allow in allows:
         code = BY_NAME[allow.check].code
-        if (allow.check, allow.span) in used or code[0] in LATER or code in PLACED:
+        if (allow.check, allow.span) in used or code.startswith(LATER) or code in PLACED:
             continue
         findings.add(
             "N113",

@@ -41,11 +41,13 @@ class CheckResult:
     """The program itself; None for a file that is none."""
     regimes: tuple[str, ...] = ()
     """One aligned line per stage, source and learner: what the one is to the other."""
+    looked: str = ""
+    """What `--data` has looked at, in a line."""
 
     @property
     def sound(self) -> bool:
         """Whether it may run."""
-        return self.checked is not None and self.checked.sound
+        return self.checked is not None and not any(each.severity == "error" for each in self.diagnostics)
 
 
 RECIPE = re.compile(r"^recipe\s+(\w+)", re.MULTILINE)
@@ -145,7 +147,10 @@ def check_file(
     stand_ins: StandIns | None = None,
     placement: Placement | None = None,
 ) -> CheckResult:
-    """Checks a file, whatever is in it. Never raises for what it holds."""
+    """Checks a file, whatever is in it. Never raises for what it holds.
+
+    With `data` raises `ResourceMissing` where nothing is installed that could render rows.
+    """
     found = read(Path(path))
     if isinstance(found, Source):
         return check_source(found, settings, data, stand_ins, placement=placement)
@@ -161,7 +166,9 @@ def check_source(
 ) -> CheckResult:
     """Checks a text that stands in a file, with what lies beside it."""
     lock = lockfile.read(lockfile.beside(source.path))
-    return check_with(source, catalogue(data, stand_ins, Siblings(source.path), lock, placement), settings)
+    known = catalogue(data, stand_ins, Siblings(source.path), lock, placement)
+    result = check_with(source, known, settings)
+    return _looked_at(result, stand_ins) if data else result
 
 
 def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | None = None) -> CheckResult:
@@ -175,6 +182,17 @@ def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | N
         checked,
         types_in_words.regimes(checked.program),
     )
+
+
+def _looked_at(result: CheckResult, stand_ins: StandIns | None) -> CheckResult:
+    """A result with what its data shows, if the program says well enough what it is about."""
+    from ptc.probes import probe
+
+    assert result.checked is not None
+    if any(one.severity == "error" and one.code[0] in "SNTU" for one in result.diagnostics):
+        return result
+    probed = probe(result.checked, stand_ins)
+    return replace(result, diagnostics=(*result.diagnostics, *probed.diagnostics), looked=probed.looked)
 
 
 def refused(result: CheckResult) -> CheckResult | None:

@@ -23,14 +23,14 @@ def check(
     stand_ins: str | None = None,
     profile: str | None = None,
 ) -> int:
-    """`ptc check`: 0 if every program is right, 6 if they only lack what they need, else 2."""
+    """`ptc check`: 0 if every program is right, 6 if they, or what looks at data, lack what they need, else 2."""
     from ptc import api
+    from ptc.runtime.artifacts import InputWrong, ResourceMissing
     from ptc.stand_ins import StandIns
 
     placement = None
     if profile is not None:
         from ptc import placing
-        from ptc.runtime.artifacts import InputWrong
 
         try:
             placement = placing.placement(profile)
@@ -38,7 +38,11 @@ def check(
             print(f"ptc: {error}", file=sys.stderr)
             return 2
     known = StandIns(Path(stand_ins)) if stand_ins is not None else None
-    results = [api.check_file(file, settings, data, known, placement) for file in files]
+    try:
+        results = [api.check_file(file, settings, data, known, placement) for file in files]
+    except ResourceMissing as missing:
+        print(f"ptc: {missing}", file=sys.stderr)
+        return 6
     wrong = [result for result in results if is_wrong(result, strict)]
     if as_json:
         print(json.dumps({"schema": 1, "files": [_document(r, not is_wrong(r, strict)) for r in results]}, indent=2))
@@ -47,6 +51,8 @@ def check(
             show(result, sys.stdout)
             if types and result.types:
                 print("\n".join(inferred(result)))
+            if result.looked:
+                print(f"{result.source.path}: {result.looked}")
             print(f"{result.source.path}: {verdict(result)}")
     return exit_code(wrong, strict) if wrong else 0
 
@@ -100,5 +106,6 @@ def _document(result: CheckResult, ok: bool) -> dict[str, Any]:
         "ok": ok,
         "diagnostics": [diagnostic.to_json(result.source) for diagnostic in result.diagnostics],
         "types": list(result.types),
+        "looked": result.looked,
         "regimes": list(result.regimes),
     }

@@ -95,6 +95,12 @@ def _parquet(path: Path) -> Rows | None:
 
 def hub_checkpoint(name: str, fetch: bool) -> Checkpoint | None:
     """The same of a model on the hub (``org/model`` or ``org/model@revision``); None where it is not to be had."""
+    folder = hub_folder(name, fetch)
+    return checkpoint(folder) if folder is not None else None
+
+
+def hub_folder(name: str, fetch: bool) -> str | None:
+    """The folder of the hub's cache with what describes a model; None where it is not to be had."""
     try:
         import huggingface_hub as hub
     except ImportError:  # the language half works without it: the model is then unknown
@@ -110,7 +116,7 @@ def hub_checkpoint(name: str, fetch: bool) -> Checkpoint | None:
             return None
         if file == SMALL_FILES[0]:
             folder = os.path.dirname(found)
-    return checkpoint(folder) if folder is not None else None
+    return folder
 
 
 def hub_rows(name: str, fetch: bool) -> Rows | None:

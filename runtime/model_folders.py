@@ -32,9 +32,7 @@ def scan(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputWrong(f"{folder} is not a folder: name the folder that holds the model's config.json")
     files = sorted(folder.iterdir())
-    for path in files:
-        _refuse_strange(folder, path)
-    _refuse_auto_map(folder)
+    refuse_code(folder)
     if not any(path.suffix == ".safetensors" for path in files):
         pickles = [path.name for path in files if path.suffix in PICKLES]
         if pickles:
@@ -49,6 +47,13 @@ def scan(folder: Path) -> list[Path]:
         raise InputWrong(f"{folder} holds no weights: there is no {WEIGHTS} in it")
     _require(folder)
     return [path for path in files if path.is_file() and path.name != MANIFEST and _is_taken(path)]
+
+
+def refuse_code(folder: Path) -> None:
+    """Raises `InputWrong` on anything in a model's folder that could run code when a library is given the path."""
+    for path in sorted(folder.iterdir()):
+        _refuse_strange(folder, path)
+    _refuse_auto_map(folder)
 
 
 def copy_files(files: Iterable[Path], out: Path) -> None:

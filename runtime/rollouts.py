@@ -18,10 +18,9 @@ import pyarrow as pa
 from ptc.compiler.graph import Json
 from ptc.runtime.engines.protocol import Completion, Engine, Request, Sampling
 from ptc.runtime.render import Prompt, render_prompts
-from ptc.runtime.rendering.conversations import NoConversation, prompt_turns
+from ptc.runtime.rendering.tables import prompts_of
 from ptc.runtime.rendering.template import decode_all
 from ptc.runtime.sampling import seed_of
-from ptc.runtime.tables import column
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,16 +45,6 @@ def sampling_of(settings: Mapping[str, Json]) -> Sampling:
         top_k=int(settings["top_k"]),
         max_tokens=int(settings["max_tokens"]),
     )
-
-
-def prompts_of(rows: pa.Table) -> list[Prompt]:
-    """What each row asks: a text, or turns where there are several or the system's is set."""
-    asked = column(rows, "prompt")
-    if "system" not in rows.column_names:
-        return asked
-    systems = zip(asked, column(rows, "system"), strict=True)
-    turns = [prompt_turns({"prompt": one, "system": system}) for one, system in systems]
-    return [one if isinstance(found, NoConversation) else found for one, found in zip(asked, turns, strict=True)]
 
 
 def seeds_for(prompts: Sequence[Prompt], n: int, seed: int, step: int = 0) -> list[list[int]]:

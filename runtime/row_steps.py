@@ -23,6 +23,7 @@ from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.choosing import best, best_and_worst, only
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.joining import against, concat, join, mix
+from ptc.runtime.overlap import Prompts, matches
 from ptc.runtime.tables import column, to_array, with_columns
 
 Settings = Mapping[str, Json]
@@ -115,12 +116,16 @@ def unique(settings: Settings, tables: Tables) -> pa.Table:
 
 
 def without(settings: Settings, tables: Tables) -> pa.Table:
-    """The rows whose prompt is none of the other rows'."""
-    taken = set(identities(tables["other"]))
-    kept = [index for index, identity in enumerate(identities(tables["rows"])) if identity not in taken]
-    if not kept:
-        raise InputWrong(f"without: all {tables['rows'].num_rows} rows have a prompt of the other source; none is left")
-    return tables["rows"].take(kept)
+    """The rows whose prompt the other rows do not ask: not exactly, nor but for case and spacing, nor in words.
+
+    What `ptc check --data` finds between two sources, this takes out.
+    """
+    rows, vocabulary = tables["rows"], dict[str, int]()
+    shared = matches(Prompts(rows, vocabulary), Prompts(tables["other"], vocabulary))
+    taken = {match.row for match in shared}
+    if len(taken) == rows.num_rows:
+        raise InputWrong(f"without: all {rows.num_rows} rows have a prompt of the other source; none is left")
+    return rows.take([row for row in range(rows.num_rows) if row not in taken])
 
 
 def chat(settings: Settings, tables: Tables) -> pa.Table:

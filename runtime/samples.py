@@ -8,28 +8,23 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ptc.runtime.artifacts import InputWrong
-from ptc.runtime.batches import Sample, TokenIds
+from ptc.runtime.batches import Sample
 from ptc.runtime.choosing import counts
 from ptc.runtime.loss import Loss
-from ptc.runtime.render import render_prompts
 from ptc.runtime.rendering.conversations import prompt_text
-from ptc.runtime.rendering.rows import Counts, RenderedRow, Rendering, render_rows, sides_of
-from ptc.runtime.rendering.template import decode_all
+from ptc.runtime.rendering.rows import Counts, Rendering
+from ptc.runtime.rendering.tables import all_borne, records, rendered_rows
 from ptc.runtime.rendering.turns import Fault, Problem, Rendered
-from ptc.runtime.rollouts import prompts_of
 from ptc.runtime.tables import column
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-READ = ("prompt", "response", "completion", "messages", "chosen", "rejected", "text", "tools", "system")
-"""The columns that hold what a model reads or writes."""
-
 
 def sampled(rows: pa.Table, loss: Loss) -> list[Sample]:
     """One sample per row of completions, with the very tokens that the engine read and wrote."""
     pairs = zip(column(rows, "prompt_tokens"), column(rows, "response_tokens"), strict=True)
-    rendered = [[{"response": _all_borne(prompt, ids)}] for prompt, ids in pairs]
+    rendered = [[{"response": all_borne(prompt, ids)}] for prompt, ids in pairs]
     return [sample for samples in _samples(rows, loss, rendered) for sample in samples]
 
 
@@ -46,33 +41,6 @@ def tokenised(
         if one.problem is not None:
             raise InputWrong(_refusal(one.problem, row, rows))
     return _samples(rows, loss, [list(one.parts) for one in rendered]), Counts.of(rendered)
-
-
-def rendered_rows(
-    rows: pa.Table,
-    columns: Sequence[str],
-    tokenizer: PreTrainedTokenizerBase,
-    rendering: Rendering,
-    aligned: bool = False,
-) -> list[RenderedRow]:
-    """What becomes of each row. `aligned`: other columns have one number per token, so that an engine's own tokens
-    must be used."""
-    sides = [sides_of(row, columns) for row in records(rows)]
-    own = _own_tokens(rows, tokenizer) if "response" in columns else [None] * rows.num_rows
-    if aligned and None in own:
-        raise InputWrong(
-            f"row {own.index(None) + 1} was sampled under another tokenizer or chat template: its log-probabilities "
-            "do not belong to this model's tokens"
-        )
-    strange = [one for one, kept in zip(sides, own, strict=True) if kept is None]
-    foreign = iter(render_rows(tokenizer, strange, rendering))
-    return [next(foreign) if kept is None else _kept(kept, rendering) for kept in own]
-
-
-def records(rows: pa.Table) -> list[dict[str, Any]]:
-    """What a model reads and writes, row by row."""
-    found: list[dict[str, Any]] = rows.select([name for name in READ if name in rows.column_names]).to_pylist()
-    return found
 
 
 def by_prompt(rows: pa.Table) -> list[list[int]]:
@@ -117,21 +85,6 @@ def _numbers(rows: pa.Table, name: str) -> list[float]:
     return [float(value) for value in values]
 
 
-def _all_borne(prompt: TokenIds, ids: TokenIds) -> Rendered:
-    return Rendered((*prompt, *ids), (*(False for _ in prompt), *(True for _ in ids)))
-
-
-def _kept(tokens: Rendered, rendering: Rendering) -> RenderedRow:
-    """A row with its own tokens, which nothing can be cut from: what was sampled stands behind all of it."""
-    length, limit = len(tokens.tokens), rendering.max_length
-    if limit is None or length <= limit:
-        return RenderedRow(({"response": tokens},), length=length)
-    if rendering.truncate == "drop":
-        return RenderedRow(length=length)
-    said = f"has {length} tokens, more than max_length = {limit}: raise max_length, or keep shorter rows"
-    return RenderedRow(problem=Problem(Fault.TOO_LONG, said), length=length)
-
-
 def _refusal(problem: Problem, row: int, rows: pa.Table) -> str:
     if problem.fault is Fault.NO_CONVERSATION:
         return f"row {row} {problem.said}"
@@ -139,16 +92,3 @@ def _refusal(problem: Problem, row: int, rows: pa.Table) -> str:
     if problem.fault is Fault.TOO_LONG:
         return f"row {row} {problem.said}{prompt}"
     return f"row {row}: {problem.said}"
-
-
-def _own_tokens(rows: pa.Table, tokenizer: PreTrainedTokenizerBase) -> list[Rendered | None]:
-    """The tokens of each row's response, or None where it has none that mean the same to this tokenizer."""
-    if not {"prompt", "response", "prompt_tokens", "response_tokens"} <= set(rows.column_names):
-        return [None] * rows.num_rows
-    rendered = render_prompts(tokenizer, prompts_of(rows))
-    prompts, responses, texts = (column(rows, name) for name in ("prompt_tokens", "response_tokens", "response"))
-    decoded = decode_all(tokenizer, [tokens or [] for tokens in responses])
-    return [
-        _all_borne(prompt, response) if prompt == list(read) and response is not None and spelled == text else None
-        for prompt, read, response, spelled, text in zip(prompts, rendered, responses, decoded, texts, strict=True)
-    ]

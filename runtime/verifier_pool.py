@@ -84,7 +84,7 @@ class Judge:
         if not self._tested and rows:
             self._tested = True
             self._refuse_broken(self.self_test(_spread(rows, SELF_TEST_ROWS)))
-        verdicts = self._verdicts(rows)
+        verdicts = self.verdicts(rows)
         self._judged += len(rows)
         self._failed.update(_failure(verdict) for verdict in verdicts if isinstance(verdict, Error | Timeout))
         failed = sum(self._failed.values())
@@ -100,7 +100,7 @@ class Judge:
         golds = [(row, gold_response(self.signature.name, row)) for row in rows]
         right = [{**row, "response": gold} for row, gold in golds if gold]
         wrong = [{**row, "response": corrupted(gold)} for row, gold in golds if gold]
-        verdicts = self._verdicts([*right, *wrong])
+        verdicts = self.verdicts([*right, *wrong])
         return SelfTest(tuple(verdicts[: len(right)]), tuple(verdicts[len(right) :]))
 
     def close(self) -> None:
@@ -116,7 +116,8 @@ class Judge:
     ) -> None:
         self.close()
 
-    def _verdicts(self, rows: Sequence[Row]) -> list[Verdict]:
+    def verdicts(self, rows: Sequence[Row]) -> list[Verdict]:
+        """One verdict per row, in order, whatever they are: no self-test, and no limit on failures."""
         if self._pool is None:
             return [judge_one(self.signature.name, self.options, row) for row in rows]
         return self._pool.judge([{name: row[name] for name in self.signature.reads} for row in rows])

@@ -23,7 +23,8 @@ from ptc.runtime.engines.protocol import Engine, Sampling
 from ptc.runtime.model_folders import parameter_count
 from ptc.runtime.render import fit_length, render_prompts, render_responses
 from ptc.runtime.rendering.conversations import prompt_text
-from ptc.runtime.rollouts import Rollout, prompts_of, sample, sampling_of, seeds_for
+from ptc.runtime.rendering.tables import prompts_of
+from ptc.runtime.rollouts import Rollout, sample, sampling_of, seeds_for
 from ptc.runtime.row_steps import identities
 from ptc.runtime.statistics import bootstrap, mean_of, pass_at_k, powers_of_two
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table, write_table

@@ -16,7 +16,8 @@ from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context, Progress
 from ptc.runtime.choosing import counting
 from ptc.runtime.engines.open import load_tokenizer, open_engine
-from ptc.runtime.rollouts import Rollout, prompts_of, rows_of, sample, sampling_of, seeds_for
+from ptc.runtime.rendering.tables import prompts_of
+from ptc.runtime.rollouts import Rollout, rows_of, sample, sampling_of, seeds_for
 from ptc.runtime.tables import ROWS_FILE, column, read_rows, read_table, write_rows, write_table
 
 CHUNK = 256

@@ -35,7 +35,12 @@ def gym(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context)
         raise InputWrong(str(problem)) from problem
     except ModuleNotFoundError as problem:
         raise ResourceMissing("gym(…) needs the package reasoning-gym: pip install 'ptc[run]'") from problem
-    write_rows(from_records(_agreeing(records), task_columns()[task]), out)
+    write_rows(gym_table(task, records), out)
+
+
+def gym_table(task: str, records: list[dict[str, Any]]) -> pa.Table:
+    """The rows of a task as a table, with the columns that the task is known to have."""
+    return from_records(_agreeing(records), task_columns()[task])
 
 
 def file(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -48,22 +53,23 @@ def file(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
     table = _read_parquet(path) if node.settings["format"] == "parquet" else _read_json_lines(path)
     if table.num_rows == 0:
         raise InputWrong(f"{path} holds no rows")
-    write_rows(_plain(table), out)
+    write_rows(plain(table), out)
 
 
 def hub_dataset(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Rows of one split of a dataset on the hub: rows only, no loading script is run."""
     name, split = node.settings["name"], node.settings["split"]
-    dataset = _load_dataset(
+    dataset = load_dataset(
         name, node.settings.get("config"), split, node.settings.get("revision"), not context.profile.allow_hub
     )
     table = dataset.with_format("arrow")[:]
     if table.num_rows == 0:
         raise InputWrong(f"the split `{split}` of the dataset `{name}` holds no rows")
-    write_rows(_plain(table), out)
+    write_rows(plain(table), out)
 
 
-def _load_dataset(name: str, config: str | None, split: str, revision: str | None, offline: bool) -> Dataset:
+def load_dataset(name: str, config: str | None, split: str, revision: str | None, offline: bool) -> Dataset:
+    """A split of a dataset on the hub, by way of its cache; `offline`: from nowhere else."""
     try:
         import datasets
     except ModuleNotFoundError as problem:
@@ -100,7 +106,7 @@ def _kinds(records: list[dict[str, Any]], name: str) -> set[str]:
 def _read_json_lines(path: Path) -> pa.Table:
     records: list[dict[str, Any]] = []
     names: dict[str, None] = {}
-    for record in _json_objects(path):
+    for _, record in json_objects(path):
         records.append(record)
         names.update(dict.fromkeys(record))
     try:
@@ -109,7 +115,8 @@ def _read_json_lines(path: Path) -> pa.Table:
         raise InputWrong(f"{path}: {problem}") from problem
 
 
-def _json_objects(path: Path) -> Iterator[dict[str, Json]]:
+def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Json]]]:
+    """The rows of a JSON Lines file with the numbers of their lines; blank lines are none."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -124,7 +131,7 @@ def _json_objects(path: Path) -> Iterator[dict[str, Json]]:
                 raise InputWrong(f"{path}:{number}: not one JSON object on one line ({problem})") from problem
             if not isinstance(record, dict):
                 raise InputWrong(f"{path}:{number}: a row is a JSON object, not {_json_name(record)}")
-            yield record
+            yield number, record
 
 
 def _refuse_constant(name: str) -> None:
@@ -144,7 +151,7 @@ def _read_parquet(path: Path) -> pa.Table:
         raise InputWrong(f"{path} is not a Parquet file that can be read ({str(problem).splitlines()[0]})") from problem
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
     """Texts as plain strings, whatever encoding the file had; no metadata of whoever wrote it."""
     fields = [pa.field(field.name, pa.string() if _is_text(field.type) else field.type) for field in table.schema]
     return table.cast(pa.schema(fields)).combine_chunks()

@@ -27,8 +27,9 @@ from ptc.runtime.rendering.conversations import (
     transcript,
 )
 from ptc.runtime.rendering.rows import Counts, RenderedRow, Rendering, histogram, render_rows, sides_of
+from ptc.runtime.rendering.tables import rendered_rows
 from ptc.runtime.rendering.turns import Fault, Mask, Problem, Rendered, render, roles
-from ptc.runtime.samples import rendered_rows, tokenised
+from ptc.runtime.samples import tokenised
 
 TALK = [
     {"role": "system", "content": "Be brief."},
