@@ -2,6 +2,9 @@
 
 A block that is tagged ```` ```pt NAME.pt ```` is a file beside the program of the next block; ```` ```toml ```` is the
 profile under which it is checked, and `# installed: NAME VERSION` in it says what the machine would have.
+```` ```jsonl rows.jsonl ```` is a file with rows, ```` ```jinja model/chat_template.jinja ```` the template of a model
+folder, ```` ```json model/config.json ```` what its configuration says beyond the usual: a program with such files is
+checked as by ``--data`` (`data_pages`).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from ptc.compiler.catalogue import Placement
 
 _FILE = re.compile(r"pt (?P<path>\S+\.pt)")
+_DATA = re.compile(r"(?:jsonl|jinja|json) (?P<path>\S+)")
 _FENCE = re.compile(r"^```(?P<tag>[^\n`]*)\n(?P<text>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -31,6 +35,8 @@ class Fence:
     """The files beside it, by their paths."""
     profile: str = ""
     """The profile under which it is checked."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The data beside it, by path."""
 
     @property
     def placement(self) -> Placement | None:
@@ -56,10 +62,15 @@ def fences(page: str) -> list[Fence]:
     found = []
     siblings: dict[str, str] = {}
     profile = ""
+    files: dict[str, str] = {}
     for match in _FENCE.finditer(page):
         file = _FILE.fullmatch(match["tag"].strip())
         if file is not None:
             siblings[file["path"]] = match["text"]
+            continue
+        data = _DATA.fullmatch(match["tag"].strip())
+        if data is not None:
+            files[data["path"]] = match["text"]
             continue
         if match["tag"].strip() == "toml":
             profile = match["text"]
@@ -75,7 +86,8 @@ def fences(page: str) -> list[Fence]:
                 headings[-1] if headings else "",
                 siblings,
                 profile,
+                files,
             )
         )
-        siblings, profile = {}, ""
+        siblings, profile, files = {}, "", {}
     return found

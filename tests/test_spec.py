@@ -2,7 +2,8 @@
 
 A page is prose with fenced programs. ```` ```pt ```` is checked, ```` ```pt syntax ```` is parsed only, and
 ```` ```bytes ```` is a file, written as Python literals, that is read and parsed. ```` ```pt NAME.pt ```` is a file
-beside the program of the next block, which may import it. In a program
+beside the program of the next block, which may import it; ```` ```jsonl NAME.jsonl ```` and the like are its data
+(`pages`), and it is checked as by ``--data``. In a program
 
 * ``# error: [S101]`` (``# warning:``, ``# note:``) at the end of a line, or alone on the line before, says that a
   finding with this code points at this line; errors and warnings that nothing announces fail the test;
@@ -54,6 +55,11 @@ def _check(block: Fence) -> tuple[Source, tuple[Diagnostic, ...], dict[str, str]
         return (source, (found,), {}) if isinstance(found, Diagnostic) else (found, parse(found)[1], {})
     if block.tag == "pt syntax":
         return source, parse(source)[1], {}
+    if block.files:
+        from data_pages import looked_at
+
+        looked = looked_at(block)
+        return looked.source, looked.diagnostics, dict(looked.type_of or {})
     from ptc.api import check_text
 
     result = check_text(block.text, "program.pt", siblings=block.siblings, placement=block.placement)

@@ -155,7 +155,7 @@ def _nothing_to_filter(view: View, findings: Findings, step: core.Source, drawn:
         if absent and len(absent) < len(drawn):
             findings.add(
                 "D412",
-                f"`{step.kind}` drops {share(len(absent), len(drawn))} of {named(step.name)} that have no `.{name}`",
+                f"`{step.kind}` drops {share(len(absent), len(drawn))} of {named(step)} that have no `.{name}`",
                 [at(step.span, f"asks for `.{name}`")],
                 examples(view.drawer, drawn, [(row, f"there is no `.{name}`") for row in absent]),
                 severity="warning",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
@@ -46,14 +47,14 @@ def samplings(program: core.Program) -> Iterator[Sampling]:
             if isinstance(model, core.Model | core.Role):
                 weights = model.init if isinstance(model, core.Role) else model
                 place = step.places.get("max_tokens", step.span)
-                yield Sampling(weights, rows, int(step.settings["max_tokens"]), place, named(source.name))
+                yield Sampling(weights, rows, int(step.settings["max_tokens"]), place, named(source))
     for stage in program.stages:
         watched = (*(claim.eval for claim in stage.claims), *(watch.eval for watch in stage.watches), *program.reports)
         for measured in dict.fromkeys(watched):
             if "max_tokens" in measured.settings:
                 place = measured.places.get("max_tokens", measured.span)
                 yield Sampling(
-                    stage.model, measured.source, int(measured.settings["max_tokens"]), place, named(measured.name)
+                    stage.model, measured.source, int(measured.settings["max_tokens"]), place, f"`{measured.name}`"
                 )
 
 
@@ -101,7 +102,6 @@ def _twice_begun(
             f"{share(len(twice), len(drawn), 'prompts')} begin with `{headers.tokenizer.bos_token}` twice",
             [at(sampling.place, "sampled from"), at(sampling.model.span, "its chat template")],
             examples(view.drawer, drawn, twice),
-            ["remove one of them from the template"],
         )
 
 
@@ -117,12 +117,12 @@ def check_truncation_budget(view: View, findings: Findings) -> None:
     for sampling in samplings(view.program):
         headers = view.headers(sampling.model)
         for lengths, what, place in _shown(view, sampling, headers) if headers is not None else ():
-            limit = sorted(lengths)[int(SHARE * (len(lengths) - 1))]
+            limit = sorted(lengths)[ceil(SHARE * len(lengths)) - 1]
             if limit <= sampling.max_tokens:
                 continue
             findings.add(
                 "D406",
-                f"{sampling.who} may sample {sampling.max_tokens:,} tokens, and 5% of {what} have more than {limit:,}",
+                f"{sampling.who} may sample {sampling.max_tokens:,} tokens, and the longest 5% of {what} have {limit:,} and more",
                 [at(sampling.place, "cut off here"), at(place, "how long answers are")],
                 [f"tokens: {histogram(lengths, sampling.max_tokens)}", "what is cut off has no final answer"],
                 [f"max_tokens = {-(-limit // 64) * 64}"],
@@ -142,4 +142,4 @@ def _shown(view: View, sampling: Sampling, headers: Headers) -> Iterator[tuple[l
         answers = [text for text in column(drawn.spread(view.limits.rows).table, "response") if isinstance(text, str)]
         if answers:
             lengths = [len(ids) + 1 for ids in encode(headers.tokenizer, answers)]
-            yield lengths, f"the answers in {named(lesson.source.name)}", lesson.source.span
+            yield lengths, f"the answers in {named(lesson.source)}", lesson.source.span

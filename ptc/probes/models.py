@@ -7,6 +7,7 @@ from itertools import combinations
 
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import bare
 from ptc.probes.tokenizers import Headers
 from ptc.probes.view import Lesson, View
 
@@ -53,7 +54,7 @@ def check_template_drift(view: View, findings: Findings) -> None:
                 at(first.span, "its template renders the rows"),
             ],
             [*differs[1:], "its probabilities are of a text that it was not made for"],
-            [f"freeze {second.name} = {first.init.name}"] if first.init.name else [],
+            [f"or learn from its text instead:  minimize sft(…, {first.name})"],
             severity="error" if full and _ends(one) != _ends(other) else None,
         )
     _merged(view, findings)
@@ -93,9 +94,11 @@ def check_pad_is_eos(view: View, findings: Findings) -> None:
                 findings.add(
                     "D413",
                     f"`{role.name}` cannot tell where a text ends: it is padded with `{tokenizer.eos_token}`, its end",
-                    [at(role.span, f"has a {role.type.head} head"), at(role.init.span, "its tokenizer")],
-                    ["the number is read where padding begins, and that is where the end was"],
-                    ["a model whose tokenizer names a `pad_token` of its own"],
+                    [at(role.span, f"has a {role.type.head} head"), at(bare(role.init).span, "its tokenizer")],
+                    [
+                        "the number is read before the first padding, and that is where the end was",
+                        f"a tokenizer needs a `pad_token` beside `{tokenizer.eos_token}`",
+                    ],
                 )
 
 

@@ -22,6 +22,8 @@ FEW = 0.05
 """Share of near-identical pairs from which they are mentioned (engineering default)."""
 LENGTHS = 1.5
 """How much longer one side may be on average, where a loss sums over tokens (engineering default)."""
+ENOUGH = 8
+"""Pairs whose lengths say something."""
 LONGEST = 400
 """Words of an answer that are compared."""
 
@@ -38,9 +40,9 @@ def check_pair_degenerate(view: View, findings: Findings) -> None:
         if wrong or lopsided:
             findings.add(
                 "D408",
-                f"pairs of {named(lesson.source.name)} prefer nothing: {wrong[0]}"
+                f"pairs of {named(lesson.source)} prefer nothing: {wrong[0]}"
                 if wrong
-                else f"the pairs of {named(lesson.source.name)} prefer by length: {lopsided[0]}",
+                else f"the pairs of {named(lesson.source)} prefer by length: {lopsided[0]}",
                 [at(lesson.place, "learned here"), at(lesson.source.span, "the pairs come from here")],
                 [*wrong[1:], *(lopsided if wrong else lopsided[1:])],
                 ["|> keep(distance(.chosen, .rejected) > 0.05)"] if wrong else [],
@@ -98,7 +100,7 @@ def _lopsided(lesson: Lesson, shown: Shown) -> list[str]:
     if not _sums(lesson.term.loss):
         return []
     parts = [part for row in shown.rendered for part in row.parts]
-    if not parts:
+    if len(parts) < ENOUGH:
         return []
     chosen, rejected = (fmean(part[side].trained for part in parts) for side in SIDES)
     longer, most, least = ("chosen", chosen, rejected) if chosen > rejected else ("rejected", rejected, chosen)

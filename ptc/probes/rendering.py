@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from ptc.compiler.findings import Findings, at
 from ptc.lang.diagnostic import Label
 from ptc.probes.view import Lesson, Shown, View
-from ptc.probes.wording import examples, marked, named, share
+from ptc.probes.wording import examples, excerpt, marked, named, share
 from ptc.runtime.rendering.conversations import SIDES, Conversation
 from ptc.runtime.rendering.rows import Counts, histogram, sides_of
 from ptc.runtime.rendering.tables import records
@@ -40,14 +40,14 @@ def _report(
     rows = share(len(found), len(shown.drawn))
     notes = examples(view.drawer, shown.drawn, [(row, problem.said) for row, problem in found])
     model = view.learner(lesson).init
-    learned = at(lesson.place, f"{named(lesson.source.name)} {'are' if not lesson.source.name else 'is'} learned here")
+    learned = at(lesson.place, "learned here")
     template = at(model.span, "its chat template")
     match fault:
         case Fault.NO_END:
             token = shown.headers.tokenizer.eos_token
             findings.add(
                 "D405",
-                f"a model trained on {named(lesson.source.name)} never learns to stop: no turn ends in `{token}`",
+                f"a model trained on {named(lesson.source)} never learns to stop: no turn ends in `{token}`",
                 [learned, template],
                 [f"{rows} have a turn of the assistant without `{token}`", *_ending(shown, lesson, found)],
                 [f'retemplate({model.name or "model"}, template = "…")'],
@@ -55,7 +55,9 @@ def _report(
         case Fault.DOUBLE_BEGIN:
             token = shown.headers.tokenizer.bos_token
             title = f"{rows} begin with `{token}` twice"
-            findings.add("D409", title, [learned, template], notes, ["remove one of them from the template"])
+            first = found[0][0]
+            notes = [f"{view.row(shown.drawn, first)} is the first of them", *_beginning(shown, lesson, first)]
+            findings.add("D409", title, [learned, template], notes)
         case Fault.NOT_PRESERVED | Fault.BORDER_MERGED:
             last = "last" if lesson.rendering.mask == "assistant" else None
             findings.add(
@@ -71,7 +73,17 @@ def _report(
         case Fault.TOO_LONG:
             _too_long(findings, lesson, shown, learned, rows, notes)
         case _:
-            findings.add("D412", f"{rows} cannot be learned from", [learned, at(lesson.source.span)], notes)
+            origin = at(lesson.source.span, "the rows come from here")
+            findings.add("D412", f"{rows} cannot be learned from", [learned, origin], notes)
+
+
+def _beginning(shown: Shown, lesson: Lesson, row: int) -> list[str]:
+    """How a row begins, as the template writes it."""
+    side = sides_of(records(shown.drawn.table)[row], lesson.columns)[lesson.columns[0]]
+    if not isinstance(side, Conversation):
+        return []
+    text = apply_template(shown.headers.tokenizer, [Asked(side.messages, tools=side.tools)])[0]
+    return [f"it is rendered as {excerpt(text)}"] if isinstance(text, str) else []
 
 
 def _ending(shown: Shown, lesson: Lesson, found: Sequence[tuple[int, Problem]]) -> list[str]:
@@ -120,7 +132,7 @@ def check_cuts(view: View, findings: Findings) -> None:
         done += [f"{share(counts.split, counts.rows)} are split"] if counts.split else []
         findings.add(
             "D411",
-            f"rows of {named(lesson.source.name)} are longer than max_length = {rendering.max_length:,}: {done[0]}",
+            f"rows of {named(lesson.source)} are longer than max_length = {rendering.max_length:,}: {done[0]}",
             [at(place, "what becomes of them"), at(lesson.place, "learned here")],
             [*done[1:], f"tokens: {histogram(counts.lengths, rendering.max_length)}"],
             [f"max_length = {max(counts.lengths)}"],
@@ -131,10 +143,17 @@ def check_cuts(view: View, findings: Findings) -> None:
             findings.add(
                 "D416",
                 f"only one side of {share(len(lopsided), counts.rows, 'pairs')} is cut",
-                [at(place, f"cuts {' or '.join(f'`{side}`' for side in sorted(longer))}"), at(lesson.place)],
+                [
+                    at(place, f"cuts {' or '.join(f'`{side}`' for side in sorted(longer))}"),
+                    at(lesson.place, "learned here"),
+                ],
                 ["the side that was cut ends in the middle of a sentence, and the loss compares the two"],
                 ['truncate = "drop"', 'truncate = "left"'],
             )
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return " or ".join(f"`{column}`" for column in sorted(columns))
 
 
 # What bears loss ------------------------------------------------------------------------------------------------------
@@ -162,7 +181,7 @@ def check_masks(view: View, findings: Findings) -> None:
             findings.add(
                 "D417",
                 f"turns of `{role}` bear loss, and the stage learns the assistant's",
-                [at(lesson.setting("mask") or lesson.place, "what is to be learned"), at(lesson.place)],
+                [at(lesson.setting("mask") or lesson.place, "what is to be learned"), at(lesson.place, "learned here")],
                 [f"{view.row(shown.drawn, row)}: {trained} of {total} tokens of `{role}` bear loss", *_example(shown)],
             )
 
@@ -209,8 +228,8 @@ def check_little_trained(view: View, findings: Findings) -> None:
         if len(rendered) >= ROLES_OF and median(one.trained for one in rendered) <= 1:
             findings.add(
                 "D414",
-                f"most rows of {named(lesson.source.name)} train one token: the one that ends a turn",
-                [at(lesson.place, "learned here"), at(lesson.source.span)],
+                f"most rows of {named(lesson.source)} train one token: the one that ends a turn",
+                [at(lesson.place, "learned here"), at(lesson.source.span, "the rows come from here")],
                 _example(shown),
                 ["|> keep(length(.response) > 0)"],
                 severity="warning",
@@ -239,7 +258,7 @@ def check_templates_there(view: View, findings: Findings) -> None:
             seen.add(id(model))
             findings.add(
                 "D404",
-                f"{named(model.name) if model.name else 'this model'} has no chat template: no turn can be rendered",
+                f"{f'`{model.name}`' if model.name else 'this model'} has no chat template: no turn can be rendered",
                 [at(lesson.place, "turns are rendered here"), at(model.span, "a model without template")],
                 helps=[f'train policy = retemplate({model.name or "model"}, template = "…")'],
                 severity="error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,7 +130,12 @@ def _wrong(golds: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 
 
 def _differ(one: str, other: str) -> bool:
-    return one.strip().rstrip(".0") != other.strip().rstrip(".0")
+    """Whether two answers are for certain not one answer, spelled twice."""
+    numbers = [_NUMBER.findall(text) for text in (one, other)]
+    return numbers[0] != numbers[1] if all(numbers) else one.strip().casefold() != other.strip().casefold()
+
+
+_NUMBER = re.compile(r"[1-9][0-9]*")
 
 
 def _gold_unreadable(view: View, findings: Findings, tried: Tried, source: core.Source, rows: Sequence[int]) -> None:
@@ -163,9 +169,9 @@ def _informedness(view: View, findings: Findings, tried: Tried, source: core.Sou
     useless = true - false <= 0
     findings.add(
         "V710",
-        f"`{tried.scorer.name}` does not tell right from wrong on {named(source.name)}"
+        f"`{tried.scorer.name}` does not tell right from wrong on {named(source)}"
         if useless
-        else f"`{tried.scorer.name}` passes {false:.0%} of responses that are wrong on {named(source.name)}",
+        else f"`{tried.scorer.name}` passes {false:.0%} of responses that are wrong on {named(source)}",
         [at(tried.scorer.span, "judges"), at(source.span, "these rows")],
         [
             f"it finds {true:.0%} of gold answers right, and {false:.0%} of wrong ones",

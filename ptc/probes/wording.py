@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ptc.compiler import core
 from ptc.probes.drawing import Drawer, Drawn
 from ptc.runtime.rendering.template import excerpt as quoted
 from ptc.runtime.rendering.turns import Rendered
@@ -17,8 +18,10 @@ def share(count: int, total: int, what: str = "rows") -> str:
     return f"{count:,} of {total:,} {what}"
 
 
-def named(source_name: str) -> str:
-    return f"`{source_name}`" if source_name else "these rows"
+def named(source: core.Source) -> str:
+    """What a reader calls a source: its name, or that of the nearest source that it is made of."""
+    name = next((step.name for step in source.upstream() if step.name), "")
+    return f"`{name}`" if name else "these rows"
 
 
 def examples(drawer: Drawer, drawn: Drawn, found: Sequence[tuple[int, str]]) -> list[str]:
