@@ -81,6 +81,8 @@ def _proposed(document: Document, here: Cursor) -> Iterator[Item]:
 # Words ---------------------------------------------------------------------------------------------------------------
 
 BLOCKS = {"file": TOP_LEVEL, "stage": IN_STAGE, "objective": IN_OBJECTIVE, "recipe": IN_RECIPE}
+
+
 def _statements(here: Cursor) -> Iterator[Item]:
     yield from words(BLOCKS.get(here.block, TOP_LEVEL))
     if here.block == "stage":

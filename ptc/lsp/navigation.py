@@ -145,5 +145,3 @@ def _symbol(document: Document, symbol: Symbol, children: list[lsp.DocumentSymbo
         detail=verb,
         children=children,
     )
-
-

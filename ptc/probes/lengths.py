@@ -122,7 +122,8 @@ def check_truncation_budget(view: View, findings: Findings) -> None:
                 continue
             findings.add(
                 "D406",
-                f"{sampling.who} may sample {sampling.max_tokens:,} tokens, and the longest 5% of {what} have {limit:,} and more",
+                f"{sampling.who} may sample {sampling.max_tokens:,} tokens, "
+                f"and the longest 5% of {what} have {limit:,} and more",
                 [at(sampling.place, "cut off here"), at(place, "how long answers are")],
                 [f"tokens: {histogram(lengths, sampling.max_tokens)}", "what is cut off has no final answer"],
                 [f"max_tokens = {-(-limit // 64) * 64}"],
