@@ -106,6 +106,6 @@ def _document(result: CheckResult, ok: bool) -> dict[str, Any]:
         "ok": ok,
         "diagnostics": [diagnostic.to_json(result.source) for diagnostic in result.diagnostics],
         "types": list(result.types),
-        "looked": result.looked,
+        **({"looked": result.looked} if result.looked else {}),
         "regimes": list(result.regimes),
     }
