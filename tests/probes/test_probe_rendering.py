@@ -57,7 +57,7 @@ def test_pain_02_an_untrained_end_is_an_error_and_cannot_be_allowed(workshop: Wo
 def test_pain_03_two_beginnings(workshop: Workshop) -> None:
     found = one(workshop.learned(EXCHANGES, llama(TWO_BEGINNINGS)), "D409")
     assert found.severity == "error" and found.title == "12 of 12 rows begin with `<|begin_of_text|>` twice"
-    assert found.notes[0].startswith("rows.jsonl:1: ")
+    assert found.notes[0] == "rows.jsonl:1 is the first of them"
 
 
 def test_pain_04_an_end_of_another_name_never_stops_the_tuned_model(workshop: Workshop) -> None:
