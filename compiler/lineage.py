@@ -230,3 +230,21 @@ def authors(provenance: core.Provenance | None) -> Iterator[core.Provenance]:
             yield from authors(part)
     elif provenance is not None:
         yield provenance
+
+
+def unmixed(source: core.Source) -> Iterator[core.Source]:
+    """The sources that a mixture of several authors is made of; any other source is its own."""
+    if isinstance(source.type.provenance, core.Mixed) and source.parts:
+        for part in source.parts:
+            yield from unmixed(part)
+    else:
+        yield source
+
+
+def drawn(source: core.Source) -> Iterator[core.Source]:
+    """The sources, upstream or itself, whose rows were all drawn from one distribution."""
+    if source.type.sampling is not None:
+        yield source
+    else:
+        for part in source.parts:
+            yield from drawn(part)

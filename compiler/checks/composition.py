@@ -235,20 +235,21 @@ def _returns(view: View, stage: core.Stage, teacher: core.Role, between: core.St
 
 def check_claim_unprotected(view: View, findings: Findings) -> None:
     """C608: what a stage has claimed, and no later stage looks at."""
-    for stage in view.program.stages:
+    told: set[tuple[core.Stage, core.Eval]] = set()
+    for stage in reversed(view.program.stages):  # of several claims on a line the last one counts
         later = view.lineage.later(stage)
         for skill in claimed(stage):
-            if skill in view.guarded:
-                continue
             blind = next((one for one in later if skill not in view.measured(one)), None)
-            if blind is not None:
-                claim = next(claim for claim in stage.claims if claim.eval is skill)
-                findings.add(
-                    "C608",
-                    f"`{blind.name}` may lose what `{stage.name}` claims on `{skill.name}`, and nobody looks",
-                    [at(blind.span, "goes on training the same weights"), at(claim.span, "claimed here")],
-                    helps=[f"protect {skill.name} within 2 points", f"report {skill.name}"],
-                )
+            if skill in view.guarded or blind is None or (blind, skill) in told:
+                continue
+            told.add((blind, skill))
+            claim = next(claim for claim in stage.claims if claim.eval is skill)
+            findings.add(
+                "C608",
+                f"`{blind.name}` may lose what `{stage.name}` claims on `{skill.name}`, and nobody looks",
+                [at(blind.span, "goes on training the same weights"), at(claim.span, "claimed here")],
+                helps=[f"protect {skill.name} within 2 points", f"report {skill.name}"],
+            )
 
 
 def check_no_exit_criterion(view: View, findings: Findings) -> None:

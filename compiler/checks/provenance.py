@@ -29,14 +29,16 @@ def given(stage: core.Stage) -> Iterator[tuple[core.Term, str, core.Source]]:
 
 
 def check_staleness_uncorrected(view: View, findings: Findings) -> None:
-    """P206: the last update on a rollout batch learns from rows older than the signature bears, and no ratio of the
-    learner to the sampler corrects for it."""
+    """P206: the last update on a rollout batch learns from rows older than the signature bears, uncorrected.
+
+    A ratio of the learner to the sampler corrects for the updates on one batch; for rows that were old before the first
+    of them it takes more (AReaL, arXiv 2505.24298: a clip around the sampler's policy no longer bounds the step)."""
     for stage in view.program.stages:
         updates = stage.updates_per_rollout
         for term, parameter, source, author in live(stage):
             bound = term.on_policy.get(parameter)
             last = author.lag + updates - 1
-            if bound is None or last <= bound or forms_ratio(term) or correction(term):
+            if bound is None or last <= bound or correction(term) or (forms_ratio(term) and author.lag == 0):
                 continue
             place, why = _ageing(stage, source, updates)
             findings.add(
@@ -44,11 +46,17 @@ def check_staleness_uncorrected(view: View, findings: Findings) -> None:
                 f"the last of {updates} updates on one batch learns from rows {last} steps old, uncorrected",
                 [
                     at(place, why),
-                    at(term.places.get(parameter, term.span), f"`{term.objective}` bears {bound}, and forms no ratio"),
+                    at(term.places.get(parameter, term.span), f"`{term.objective}` bears {bound}"),
                 ],
                 ["each update moves the policy away from the one that wrote the rows; nothing in the loss says so"],
-                ["passes = 1", "an objective with a ratio to the sampler:  exp(logp(policy, .response) - .logprobs)"],
+                _fresher(term, author),
             )
+
+
+def _fresher(term: core.Term, author: core.Live) -> list[str]:
+    if not forms_ratio(term):
+        return ["passes = 1", "an objective with a ratio to the sampler:  exp(logp(policy, .response) - .logprobs)"]
+    return [*(["tis = 2"] if "tis" in term.numbers else []), *(["max_lag = 0 steps"] if author.lag else [])]
 
 
 def _ageing(stage: core.Stage, source: core.Source, updates: int) -> tuple[Span, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ptc.compiler import core, losses
 from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import drawn
 from ptc.compiler.objectives.call import Call, columns_of
 
 STEP_COLUMNS = ("steps", "step_rewards", "step_labels")
@@ -32,10 +33,10 @@ class Columns:
         """Whether there is more than one attempt at a prompt where attempts are compared."""
         compared = "group" in columns_of(call.types[parameter])
         compared = compared or losses.compares_attempts(loss, source if several else None)
-        size = source.type.sampling.n if source.type.sampling else None
-        if not compared or size is None or size >= 2:
+        alone = next((part for part in drawn(source) if part.type.sampling and part.type.sampling.n < 2), None)
+        if not compared or alone is None:
             return True
-        sample = sampled(source)
+        sample = sampled(alone)
         self.findings.add(
             "T102",
             f"`{call.name}` compares the attempts of a group, and each group has one",

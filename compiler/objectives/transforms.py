@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ptc.compiler import core, losses
 from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import drawn
 from ptc.compiler.objectives.call import Call, Given
 from ptc.compiler.objectives.columns import sampled
 
@@ -19,11 +20,13 @@ class Transforms:
     findings: Findings
 
     def fit(self, call: Call, given: Given, loss: core.Expression) -> bool:
-        return all([self._fits(call, source, loss, len(given.sources) > 1) for source in given.sources.values()])
+        several = len(given.sources) > 1
+        parts = ((source, part) for source in given.sources.values() for part in drawn(source))
+        return all([self._fits(call, part, _said(loss, whole if several else None), loss) for whole, part in parts])
 
-    def _fits(self, call: Call, source: core.Source, loss: core.Expression, several: bool) -> bool:
+    def _fits(self, call: Call, source: core.Source, here: list[core.Expression], loss: core.Expression) -> bool:
+        """`source` is drawn from one distribution; `here` is what the loss says of it."""
         sampling = source.type.sampling
-        here = [e for e in loss.walk() if not several or e.source is source]
         if sampling is None or not any(e.op == "column" and e.fields["name"] == "logprobs" for e in here):
             return True
         cut = [name for name in CUTS if getattr(sampling, name) != WHOLE[name]]
@@ -63,3 +66,8 @@ class Transforms:
             helps=[", ".join(f"{name} = {WHOLE[name]:g}" for name in cut)]
             + (["or weigh by how likely the sampler was to draw it:  tis = 2"] if "tis" in call.types else []),
         )
+
+
+def _said(loss: core.Expression, source: core.Source | None) -> list[core.Expression]:
+    """The parts of a loss that are about a source; None: it has no other."""
+    return [part for part in loss.walk() if source is None or part.source is source]
