@@ -381,7 +381,7 @@ class Stage:
     """The final weights of its trained role, as a value for whatever comes after."""
     span: Span
     results: Mapping[str, Model] = field(default_factory=dict)
-    """What each trained or tracked role has become, by the role's name; `model` is the first trained one's."""
+    """What each trained or tracked role has become, by the role's name; `model` is the learner's."""
     optimizers: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """``optimizer(critic) = …``: by the role's name, of those that have their own."""
     rollout: Count | None = None
@@ -393,8 +393,8 @@ class Stage:
 
     @property
     def learner(self) -> Role:
-        """The first trained role."""
-        return self.learners[0]
+        """The first trained role, critics and reward models apart."""
+        return next((role for role in self.learners if role.type.head == "language"), self.learners[0])
 
     @property
     def learners(self) -> tuple[Role, ...]:

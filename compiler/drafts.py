@@ -36,6 +36,11 @@ class Draft:
         return [role for role in self.roles if role.verb == "train"]
 
     @property
+    def learner(self) -> core.Role:
+        """The trained role that the stage stands for: the first language model."""
+        return next((role for role in self.trained if role.type.head == "language"), self.trained[0])
+
+    @property
     def trains(self) -> bool:
         """Whether a model is trained, or may be in a statement that could not be parsed."""
         roles = (each for each in self.declaration.body.statements if isinstance(each, ast.Role))

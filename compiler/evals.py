@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ptc.compiler import core
+from ptc.compiler import core, references
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
 from ptc.compiler.calls import constants, dotted
 from ptc.compiler.findings import Findings, at
@@ -174,11 +174,11 @@ class Evals:
 
     def named(self, expr: ast.Expr, scope: Scope) -> core.Eval | None:
         """The eval that a claim, a watch or a report names."""
-        if not isinstance(expr, ast.Name):
+        if not references.is_path(expr):
             if not isinstance(expr, ast.Missing):
                 self.findings.add("N107", "the name of an eval is needed here", [at(expr.span, "not a name")])
             return None
-        found = scope.look_up(expr, (core.Eval,), "an eval")
+        found = references.thing(expr, scope, (core.Eval,), "an eval")
         return found if isinstance(found, core.Eval) else None
 
 

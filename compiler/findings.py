@@ -42,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     Check("N116", "recipe-recursion", "error"),
     Check("N117", "no-return", "error"),
     Check("N118", "extern-not-allowed", "error"),
+    Check("N119", "unused-parameter", "warning"),
     Check("N120", "idle-setting", "error"),
     Check("N121", "protects-nothing", "warning"),
     Check("N122", "cannot-be-allowed", "error"),

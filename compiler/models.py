@@ -93,7 +93,8 @@ class Models:
                     self._moves(expr, found)
                 return found if isinstance(found, core.Model) else None
             case _:
-                self._no_model(expr)
+                if not references.calls_recipe(expr, scope):
+                    self._no_model(expr, scope)
                 return None
 
     def _moves(self, expr: ast.Expr, role: core.Role) -> None:
@@ -104,15 +105,20 @@ class Models:
             helps=[f"name the model it starts from: {role.init.name}"] if role.init.name else [],
         )
 
-    def _no_model(self, expr: ast.Expr) -> None:
+    def _no_model(self, expr: ast.Expr, scope: Scope) -> None:
         name = dotted(expr.callee) if isinstance(expr, ast.Call) else ""
-        guess = closest(name, MODELS) if name else None
+        if name in scope.unread:
+            return
+        guess = closest(name, (*MODELS, *scope.visible())) if name else None
+        helps = [f"did you mean `{guess}`?"] if guess else []
+        if name in self.catalogue.recipes:
+            helps = [f"from std.recipes import {name}"]
         self.findings.add(
             "N107",
             "a model is needed here",
             [at(expr.span, "not a model")],
-            [] if guess else [f"a model is a name, or made by {', '.join(f'`{word}(…)`' for word in MODELS)}"],
-            [f"did you mean `{guess}`?"] if guess else [],
+            [] if helps else [f"a model is a name, or made by {', '.join(f'`{word}(…)`' for word in MODELS)}"],
+            helps,
         )
 
     def _made(self, call: ast.Call, name: str, scope: Scope) -> core.Model | None:

@@ -106,6 +106,8 @@ class Recipes:
         inside.all(body.statements)
         self._active.pop()
         result = self._given_back(recipe, body, inside, path)
+        if result is not None:
+            note_unused(recipe, scope)
         parts = {key: entry for key, entry in scope.entries.items() if key not in given}
         declarations.declare(name, result, Scope(self.findings, None, parts))
 
@@ -286,6 +288,21 @@ class Recipes:
                 f"`{first.id}` and `{name.id}` are one: the same recipe with the same arguments",
                 [at(name.span, "says the same"), at(first.span, "as this")],
                 helps=["seed = 2"] if "seed" in given else [],
+            )
+
+
+def note_unused(recipe: Recipe, scope: Scope) -> None:
+    """N119: a parameter that the body, written out in `scope`, does not read."""
+    named = {parameter.type.by.id for parameter in recipe.declaration.parameters if parameter.type.by is not None}
+    for parameter in recipe.declaration.parameters:
+        name = parameter.name.id
+        if name not in scope.used and name not in named:
+            scope.findings.add(
+                "N119",
+                f"nothing in recipe `{recipe.name}` reads `{name}`",
+                [at(parameter.name.span, "changes nothing")],
+                ["whoever gives it an argument believes that it does something"],
+                ["delete it"],
             )
 
 

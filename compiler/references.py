@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.scope import Poison, Scope, Thing, kind_of
+from ptc.compiler.scope import Poison, Recipe, Scope, Thing, kind_of
 from ptc.lang import ast
 from ptc.lang.suggest import closest
 
@@ -48,6 +48,24 @@ def thing(expr: ast.Expr, scope: Scope, wanted: tuple[type, ...], wanted_text: s
         case _:
             scope.findings.add("N107", f"{wanted_text} is needed here", [at(expr.span, "not a name")])
             return None
+
+
+def calls_recipe(expr: ast.Expr, scope: Scope) -> bool:
+    """Reports a recipe that is called inside of something else: what it makes would have no name."""
+    if not isinstance(expr, ast.Call) or not isinstance(expr.callee, ast.Name):
+        return False
+    entry = scope.find(expr.callee.id)
+    if entry is None or not isinstance(entry.thing, Recipe):
+        return False
+    name, result = expr.callee.id, entry.thing.declaration.result
+    keyword = {"Model": "model", "Eval": "eval"}.get(result.name if result is not None else "", "source")
+    scope.findings.add(
+        "N107",
+        f"a call of the recipe `{name}` is a declaration of its own",
+        [at(expr.span, "what it makes needs a name"), at(entry.span, "a recipe")],
+        helps=[f"{keyword} r1 = {name}(…)"],
+    )
+    return True
 
 
 def written(expr: ast.Expr) -> str:

@@ -129,7 +129,7 @@ class Settings:
     # Optimizers -------------------------------------------------------------------------------------------------------
 
     def _optimizers(self, draft: Draft) -> tuple[Optimizer | None, dict[str, Optimizer] | None]:
-        """The common optimizer, or that of the first trained role, and those of the roles that have their own."""
+        """The common optimizer, or that of the learner, and those of the roles that have their own."""
         budget = draft.settings.get("budget")
         span = budget.value if budget is not None else None
         setting, own = draft.settings.get("optimizer"), draft.targeted.get("optimizer", {})
@@ -143,7 +143,7 @@ class Settings:
         if without or not draft.trained:
             self._no_optimizer(draft, without if own else [])
             return None, None
-        return optimizers.get(draft.trained[0].name), optimizers if whole else None
+        return optimizers.get(draft.learner.name), optimizers if whole else None
 
     def _no_optimizer(self, draft: Draft, roles: list[str]) -> None:
         if draft.lacks("optimizer"):

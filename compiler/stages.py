@@ -218,7 +218,7 @@ def _stage(draft: Draft, settled: Settled, claims: list[core.Claim]) -> core.Sta
         tuple(claims),
         tuple(draft.gates),
         tuple(draft.watches),
-        made[draft.trained[0].name],
+        made[draft.learner.name],
         draft.declaration.name.span,
         results=made,
         optimizers={name: each.settings for name, each in settled.optimizers.items()},

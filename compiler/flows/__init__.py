@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ptc.compiler import core
+from ptc.compiler import core, references
 from ptc.compiler.arguments import bind
 from ptc.compiler.calls import constants, dotted
 from ptc.compiler.catalogue import Catalogue
@@ -92,6 +92,9 @@ class Flows:
                 return None if first is None or second is None else joining.concat(expr.span, first, second)
             case ast.Call():
                 return self._origin(expr, scope)
+            case ast.Member() if references.is_path(expr):
+                part = references.thing(expr, scope, (core.Source,), "a source")
+                return part if isinstance(part, core.Source) else None
             case ast.Missing():
                 return None
             case _:
@@ -129,6 +132,8 @@ class Flows:
                 [at(call.callee.span, "nothing flows in")],
                 helps=[f"source |> {name}(…)"],
             )
+            return None
+        if name not in ORIGINS and references.calls_recipe(call, scope):
             return None
         if name not in ORIGINS:
             self._unknown(call, name, (*ORIGINS, "mix"), "N101", "nothing that makes a source")
