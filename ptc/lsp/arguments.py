@@ -17,7 +17,7 @@ from ptc.lsp.items import Item, Kind, called, kind_of, named
 
 # Values --------------------------------------------------------------------------------------------------------------
 
-MODELS = ("model", "stage", "role", "recipe")
+MODELS = ("model", "stage", "role")
 NUMBERS = ("number",)
 WANTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("source", "sources"), ("source",)),
@@ -48,7 +48,8 @@ def values(document: Document, here: Cursor) -> Iterator[Item]:
     if here.block == "objective":
         kind = "loss"
     yield from _choices(parameter)
-    yield from names(document, here, WANTED.get(kind))
+    fitting = WANTED.get(kind)
+    yield from names(document, here, (*fitting, "recipe") if kind == "model" and fitting and not here.call else fitting)
     for maker in MADE.get(kind, ()):
         yield from (called(function, 3) for function in vocabulary.of(maker).values())
     if kind == "objective":

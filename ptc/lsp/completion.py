@@ -17,7 +17,7 @@ from ptc.lang.source import Span
 from ptc.lang.units import COUNTS, UNITS
 from ptc.lsp import describing, vocabulary
 from ptc.lsp.arguments import arguments, names, texts, values
-from ptc.lsp.columns import columns
+from ptc.lsp.columns import columns, of_type
 from ptc.lsp.documents import Document
 from ptc.lsp.items import Item, Kind, called, named, words
 
@@ -141,6 +141,10 @@ def _members(document: Document, here: Cursor) -> Iterator[Item]:
     for symbol in scope.names.values() if scope is not None else ():
         if symbol.kind in ("role", "stage", "model", "eval"):
             yield named(document, symbol, 1)
+    known = document.index.resolve(path, here.word.start - 1)
+    if known is not None and isinstance(known.node, ast.Parameter):
+        for name in of_type(known.node.type, document.tree):
+            yield Item(name, Kind.Field, "column", describing.column(name), "", 1)
     yield from _made_by_library(document, path, here.word.start - 1)
 
 

@@ -57,7 +57,7 @@ def declaration(symbol: Symbol) -> str:
     """How a name is declared, without its body."""
     node = symbol.node
     match node:
-        case ast.Define(keyword="eval" | "let"):
+        case ast.Define() if node.keyword in ("eval", "let") or _is_short(node.span):
             return f"{node.keyword} {symbol.name} = {written(node.value.span)}"
         case ast.Role():
             return f"{node.verb.id} {symbol.name} = {written(node.value.span)}"
@@ -69,6 +69,10 @@ def declaration(symbol: Symbol) -> str:
             claims = (f"{claim.role.id} {', '.join(name.id for name in claim.evals)}" for claim in node.claims)
             return f"stage {symbol.name} {', '.join(claims)}"
     return f"{symbol.kind} {symbol.name}"
+
+
+def _is_short(span: Span) -> bool:
+    return span.end - span.start <= 100 and "\n" not in written(span)
 
 
 def head(node: ast.Objective | ast.Recipe) -> str:
