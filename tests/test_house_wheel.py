@@ -59,6 +59,13 @@ def test_torch_is_not_there(ptc: Run) -> None:
 
 
 @pytest.mark.slow
+def test_the_language_server_is_an_extra(ptc: Run) -> None:
+    done = ptc("lsp")
+    assert done.returncode == 6
+    assert done.stderr == 'ptc lsp: the language server needs pygls:  pip install "ptc[lsp]"\n'
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -25,6 +25,7 @@ from ptc.lang.format import format as lay_out
 from ptc.lang.source import Span
 from ptc.lsp import calling, completion, diagnostics, fixes, hover, navigation, renaming
 from ptc.lsp.candidates import Edits
+from ptc.lsp.colours import LEGEND, colours
 from ptc.lsp.documents import Document
 from ptc.lsp.items import Item
 
@@ -155,6 +156,10 @@ def _reading(ls: Server) -> None:
     @ls.feature(lsp.TEXT_DOCUMENT_SIGNATURE_HELP, lsp.SignatureHelpOptions(["(", ","]))
     def signature(params: lsp.SignatureHelpParams) -> lsp.SignatureHelp | None:
         return calling.signature(*at(ls, params))
+
+    @ls.feature(lsp.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, lsp.SemanticTokensRegistrationOptions(LEGEND, full=True))
+    def coloured(params: lsp.SemanticTokensParams) -> lsp.SemanticTokens:
+        return colours(ls.document(params.text_document.uri))
 
     @ls.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def outline(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:

@@ -236,6 +236,18 @@ def test_outline(file: File) -> None:
     assert [each["name"] for each in outline["reasoner"]["children"]] == ["policy", "rollouts"]
 
 
+def test_colours(client: Client, file: File) -> None:
+    legend = client.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
+    data = file.ask("semanticTokens/full")["data"]
+    lines, found, line, column = PROGRAM.split("\n"), {}, 0, 0
+    for down, right, length, kind, _ in zip(*[iter(data)] * 5, strict=True):
+        line, column = line + down, right if down else column + right
+        found.setdefault(lines[line][column : column + length], legend[kind])
+    assert found["edition"] == "keyword" and found["reshapes"] == "modifier" and found["reasoner"] == "class"
+    assert found[".word"] == "property" and found["clip_high"] == "parameter" and found["sample"] == "function"
+    assert found["0.28"] == "number" and found[PROGRAM.split("\n")[4]] == "comment"
+
+
 # Renaming ------------------------------------------------------------------------------------------------------------
 
 
