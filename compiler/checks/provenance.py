@@ -48,7 +48,11 @@ def check_staleness_uncorrected(view: View, findings: Findings) -> None:
                     at(place, why),
                     at(term.places.get(parameter, term.span), f"`{term.objective}` bears {bound}"),
                 ],
-                ["each update moves the policy away from the one that wrote the rows; nothing in the loss says so"],
+                [
+                    "the rows are old before the first update: a clip around their writer no longer bounds the step"
+                    if forms_ratio(term)
+                    else "each update moves the policy away from the one that wrote the rows; nothing in the loss says so"
+                ],
                 _fresher(term, author),
             )
 
