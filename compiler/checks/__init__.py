@@ -62,6 +62,7 @@ from ptc.compiler.checks.references import (
     check_dropout_in_ratio,
     check_reference_cache_stale,
     check_reference_lineage,
+    check_template_drift,
     check_zero_signal_teacher,
 )
 from ptc.compiler.checks.verifiers import (
@@ -90,6 +91,7 @@ CHECKS: tuple[Check, ...] = (
     check_adapter_reference,
     check_reference_cache_stale,
     check_dropout_in_ratio,
+    check_template_drift,
     # What a loss assumes of its rows
     check_loss_mask_leak,
     check_staleness_uncorrected,

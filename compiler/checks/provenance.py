@@ -48,13 +48,13 @@ def check_staleness_uncorrected(view: View, findings: Findings) -> None:
                     at(place, why),
                     at(term.places.get(parameter, term.span), f"`{term.objective}` bears {bound}"),
                 ],
-                [
-                    "the rows are old before the first update: a clip around their writer no longer bounds the step"
-                    if forms_ratio(term)
-                    else "each update moves the policy away from the one that wrote the rows; nothing in the loss says so"
-                ],
+                [_OLD_ALREADY if forms_ratio(term) else _UNSAID],
                 _fresher(term, author),
             )
+
+
+_OLD_ALREADY = "the rows are old before the first update: a clip around their writer no longer bounds the step"
+_UNSAID = "each update moves the policy away from the one that wrote the rows; nothing in the loss says so"
 
 
 def _fresher(term: core.Term, author: core.Live) -> list[str]:

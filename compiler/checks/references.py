@@ -5,7 +5,7 @@ from __future__ import annotations
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, anchors, name_of, read, same_weights, taught_by
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.lineage import bare
+from ptc.compiler.lineage import DRESSED, bare, parents
 from ptc.compiler.losses import contexts, forms_ratio, has_kl
 from ptc.lang.source import Span
 
@@ -133,3 +133,25 @@ def _dropout(stage: core.Stage) -> tuple[float, Span]:
     stated = stage.settings.get("dropout")
     share = stated if stated is not None else bare(learner.init).type.dropout
     return float(share or 0), stage.places.get("dropout", learner.span)
+
+
+def check_template_drift(view: View, findings: Findings) -> None:
+    """D404: a stage that speaks another chat template than the stages before it have learned."""
+    for stage in view.program.stages:
+        model = stage.learner.init
+        while model.kind in DRESSED:
+            (below,) = parents(model)
+            earlier = view.lineage.stage_of(below)
+            known = below.type.template
+            if model.kind == "retemplate" and earlier is not None and known not in (None, model.type.template):
+                findings.add(
+                    "D404",
+                    f"`{stage.name}` speaks another chat template than `{earlier.name}` has learned",
+                    [
+                        at(model.places.get("template", model.span), "another template from here on"),
+                        at(earlier.span, "learned under the one before"),
+                    ],
+                    ["what was learned is bound to the words between the turns: under others much of it is gone"],
+                    [f"train {stage.learner.name} = {below.name or '…'}"],
+                )
+            model = below
