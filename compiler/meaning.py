@@ -17,6 +17,7 @@ from ptc.compiler.names import defaults
 
 SEMANTICS = {
     "gym": 1,
+    "extern_source": 1,
     "from_verl": 1,
     "from_open_instruct": 1,
     "from_sharegpt": 1,

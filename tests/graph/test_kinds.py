@@ -58,6 +58,8 @@ PROGRAMS = {
     + "report worth, wins\n",
     "weights": HEAD
     + BOTH
+    + 'extern source puzzles(count: Int) -> Trajectories{prompt, response} = "lab.data:puzzles"\n'
+    + stage("odd", "train policy = base minimize sft(puzzles(9), policy)")
     + WARM.replace("minimize", "watch skill every 1 steps minimize")
     + "model early = warm @ step(1)\nmodel best = warm @ best(skill)\n"
     + "model joined = merge_adapter(lora(merge([early, best, warm], weights = [0.5, 0.25, 0.25])))\n"
