@@ -9,6 +9,7 @@ from ptc.compiler.arguments import Parameter, listed
 from ptc.compiler.drafts import Draft
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import Json
+from ptc.compiler.lineage import drawn
 from ptc.compiler.losses import compares_attempts
 from ptc.compiler.names import hint, known_elsewhere
 from ptc.compiler.optimizers import Optimizer, Optimizers
@@ -201,16 +202,19 @@ class Settings:
         )
 
     def _whole_groups(self, source: core.Source, size: core.Count, setting: ast.Setting | None) -> None:
-        sampling = source.type.sampling
-        if sampling is None or size.unit != "samples" or size.count % sampling.n == 0 or setting is None:
+        if size.unit != "samples" or setting is None:
             return
-        prompts = max(1, round(size.count / sampling.n))
-        sample = next(step for step in source.upstream() if step.kind == "sample")
+        sizes = ((part, part.type.sampling.n) for part in drawn(source) if part.type.sampling is not None)
+        split = next(((part, attempts) for part, attempts in sizes if size.count % attempts), None)
+        if split is None:
+            return
+        part, attempts = split
+        sample = next(step for step in part.upstream() if step.kind == "sample")
         self.findings.add(
             "L503",
-            f"a batch of {size.count} samples splits groups of {sampling.n}",
-            [at(setting.value.span, "not a multiple"), at(sample.span, f"n = {sampling.n}")],
-            helps=[f"batch = {prompts} prompts"],
+            f"a batch of {size.count} samples splits groups of {attempts}",
+            [at(setting.value.span, "not a multiple"), at(sample.span, f"n = {attempts}")],
+            helps=[f"batch = {max(1, round(size.count / attempts))} prompts"],
         )
 
     def _idle(self, draft: Draft, setting: str, own: dict[str, ast.Setting], known: list[str]) -> None:

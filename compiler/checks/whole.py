@@ -5,7 +5,7 @@ from __future__ import annotations
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, step_of
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.lineage import sources
+from ptc.compiler.lineage import drawn, sources
 from ptc.compiler.meaning import Meanings
 
 
@@ -13,7 +13,7 @@ def check_context_too_short(view: View, findings: Findings) -> None:
     """L507: completions longer than the model's context."""
     for stage in view.program.stages:
         context = stage.learner.type.context
-        for source in (source for term in stage.terms for source in sources(term)):
+        for source in (part for term in stage.terms for source in sources(term) for part in drawn(source)):
             sampling, sample = source.type.sampling, step_of(source, "sample")
             if sampling is None or sample is None or context is None or sampling.max_tokens < context:
                 continue
@@ -39,9 +39,10 @@ def check_lengths_contradict(view: View, findings: Findings) -> None:
                 [at(place, f"{longest:,} tokens"), at(stage.learner.span, f"context {context:,}")],
                 helps=[f"max_length = {context}"],
             )
-        for source in dict.fromkeys(source for term in stage.terms for source in sources(term)):
+        fixed = (source for term in stage.terms for source in sources(term) if source.live is None)
+        for source in dict.fromkeys(part for source in fixed for part in drawn(source)):
             sampling, sample = source.type.sampling, step_of(source, "sample")
-            if source.live is not None or sampling is None or sample is None or sampling.max_tokens <= longest:
+            if sampling is None or sample is None or sampling.max_tokens <= longest:
                 continue
             if stage.settings.get("truncate", "error") != "error":
                 continue
