@@ -13,7 +13,8 @@ def check_context_too_short(view: View, findings: Findings) -> None:
     """L507: completions longer than the model's context."""
     for stage in view.program.stages:
         context = stage.learner.type.context
-        for source in (part for term in stage.terms for source in sources(term) for part in drawn(source)):
+        parts = (part for term in stage.terms for rows in sources(term) for part in drawn(rows))
+        for source in parts:
             sampling, sample = source.type.sampling, step_of(source, "sample")
             if sampling is None or sample is None or context is None or sampling.max_tokens < context:
                 continue
@@ -39,8 +40,8 @@ def check_lengths_contradict(view: View, findings: Findings) -> None:
                 [at(place, f"{longest:,} tokens"), at(stage.learner.span, f"context {context:,}")],
                 helps=[f"max_length = {context}"],
             )
-        fixed = (source for term in stage.terms for source in sources(term) if source.live is None)
-        for source in dict.fromkeys(part for source in fixed for part in drawn(source)):
+        fixed = (rows for term in stage.terms for rows in sources(term) if rows.live is None)
+        for source in dict.fromkeys(part for rows in fixed for part in drawn(rows)):
             sampling, sample = source.type.sampling, step_of(source, "sample")
             if sampling is None or sample is None or sampling.max_tokens <= longest:
                 continue
