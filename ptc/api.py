@@ -165,10 +165,15 @@ def check_source(
     placement: Placement | None = None,
 ) -> CheckResult:
     """Checks a text that stands in a file, with what lies beside it."""
-    lock = lockfile.read(lockfile.beside(source.path))
-    known = catalogue(data, stand_ins, Siblings(source.path), lock, placement)
-    result = check_with(source, known, settings)
+    result = check_with(source, surroundings(source.path, data, stand_ins, placement), settings)
     return _looked_at(result, stand_ins) if data else result
+
+
+def surroundings(
+    path: str, data: bool = False, stand_ins: StandIns | None = None, placement: Placement | None = None
+) -> Catalogue:
+    """What may be known for a file at a path: the library, what lies beside it, and its lock."""
+    return catalogue(data, stand_ins, Siblings(path), lockfile.read(lockfile.beside(path)), placement)
 
 
 def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | None = None) -> CheckResult:

@@ -35,7 +35,11 @@ async function start() {
   }
   const { LanguageClient, TransportKind } = require("vscode-languageclient/node");
   const server = { command: command(), args: ["lsp"], transport: TransportKind.stdio };
-  client = new LanguageClient("ptc", "ptc", server, { documentSelector: [{ language: "ptc" }] });
+  const around = vscode.workspace.createFileSystemWatcher("**/*.{pt,jsonl,parquet,lock}");
+  client = new LanguageClient("ptc", "ptc", server, {
+    documentSelector: [{ language: "ptc" }],
+    synchronize: { fileEvents: around }, // what a program imports or reads: it is checked again
+  });
   try {
     await client.start();
   } catch (error) {

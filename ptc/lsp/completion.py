@@ -29,6 +29,9 @@ INVITED: Mapping[str, tuple[str, ...]] = {
 """Signs behind which an editor asks by itself, and where there is something to propose behind them."""
 
 
+_CALLED = re.compile(r"\w*\(")
+
+
 def complete(document: Document, offset: int, typed: str | None = None) -> tuple[list[Item], Span]:
     """The proposals at a place, and the word that they take the place of.
 
@@ -37,7 +40,10 @@ def complete(document: Document, offset: int, typed: str | None = None) -> tuple
     here = cursor(document.source.text, offset)
     if typed is not None and here.where not in INVITED.get(typed, (here.where,)):
         return [], here.word
-    found = {(item.label, item.kind): item for item in reversed(list(_proposed(document, here)))}
+    proposed = _proposed(document, here)
+    if _CALLED.match(document.source.text, offset):  # the brackets are there already
+        proposed = (replace(i, insert=i.insert.split("(")[0]) if i.kind is Kind.Function else i for i in proposed)
+    found = {(item.label, item.kind): item for item in reversed(list(proposed))}
     return sorted(found.values(), key=lambda item: (item.order, item.label)), here.word
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from ptc import api
 from ptc.api import CheckResult
 from ptc.compiler import core
+from ptc.compiler.catalogue import Catalogue
 from ptc.lang import ast
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.parse import parse
@@ -27,6 +28,8 @@ class Document:
     text: str
     version: int | None = None
     encoding: str = "utf-16"
+    known: Catalogue | None = None
+    """What lies around it, as it was looked at last; None: to be looked at now."""
 
     @cached_property
     def _read(self) -> Source | Diagnostic:
@@ -48,7 +51,7 @@ class Document:
         """What the checker says. A file without a word in it is only begun, and no mistake yet."""
         if isinstance(self._read, Diagnostic) and self.text.strip():
             return CheckResult(self.source, (self._read,))
-        return api.check_source(self.source)
+        return api.check_with(self.source, self.known or api.surroundings(self.path))
 
     @cached_property
     def tree(self) -> ast.Program:

@@ -1,11 +1,13 @@
 """`ptc lsp`: the language server, on standard input and output.
 
-Every change brings the whole text: programs are short, a check takes milliseconds, and client and server can then not
-disagree about what is written. What is worked out of a version is kept with it (`documents`).
+Every change brings the whole text: programs are short, and client and server can then not disagree about what is
+written. What is worked out of a version is kept with it (`documents`); what lies around a program is looked at when
+it is opened, and when something is saved.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -20,6 +22,8 @@ from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
+from ptc.api import surroundings
+from ptc.compiler.catalogue import Catalogue
 from ptc.lang.format import CannotFormat
 from ptc.lang.format import format as lay_out
 from ptc.lang.source import Span
@@ -30,6 +34,8 @@ from ptc.lsp.documents import Document
 from ptc.lsp.items import Item
 
 Found = TypeVar("Found")
+PAUSE = 0.05
+"""Seconds without a change after which a text is checked."""
 
 
 class Placed(Protocol):
@@ -52,30 +58,52 @@ class Server(LanguageServer):
     def __init__(self) -> None:
         super().__init__("ptc", version("ptc"), text_document_sync_kind=lsp.TextDocumentSyncKind.Full)
         self._documents: dict[str, Document] = {}
+        self._around: dict[str, Catalogue] = {}
+        self._waiting: dict[str, asyncio.TimerHandle] = {}
 
     def document(self, uri: str) -> Document:
         """An open file as it stands now."""
         text = self.workspace.get_text_document(uri)
         known = self._documents.get(uri)
         if known is None or known.version != text.version or known.text != text.source:
-            known = Document(uri, path_of(uri), text.source, text.version, str(self.workspace.position_encoding))
+            path, encoding = path_of(uri), str(self.workspace.position_encoding)
+            if uri not in self._around:
+                self._around[uri] = surroundings(path)
+            known = Document(uri, path, text.source, text.version, encoding, self._around[uri])
             self._documents[uri] = known
         return known
 
     def opened(self) -> Mapping[Path, Document]:
         return {Path(path_of(uri)).resolve(): self.document(uri) for uri in self.workspace.text_documents}
 
-    def forget(self, uri: str | None = None) -> None:
-        """Lets what was worked out be worked out anew: a file beside the program may have changed."""
-        if uri is None:
-            self._documents.clear()
-        else:
-            self._documents.pop(uri, None)
+    def look_again(self) -> None:
+        """Files around the programs may have changed: all that is open is checked anew."""
+        self._documents.clear()
+        self._around.clear()
+        for uri in self.workspace.text_documents:
+            self.publish(uri)
+
+    def publish_soon(self, uri: str) -> None:
+        """Checks when the writing pauses: of letters that follow each other at once only the last one counts."""
+        self._stop_waiting(uri)
+        self._waiting[uri] = asyncio.get_running_loop().call_later(PAUSE, self.publish, uri)
 
     def publish(self, uri: str) -> None:
+        self._stop_waiting(uri)
         document = self.document(uri)
         found = diagnostics.diagnostics(document)
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found, document.version))
+
+    def close(self, uri: str) -> None:
+        self._stop_waiting(uri)
+        self._documents.pop(uri, None)
+        self._around.pop(uri, None)
+        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, []))
+
+    def _stop_waiting(self, uri: str) -> None:
+        timer = self._waiting.pop(uri, None)
+        if timer is not None:
+            timer.cancel()
 
 
 def path_of(uri: str) -> str:
@@ -125,19 +153,19 @@ def _opening(ls: Server) -> None:
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def changed(params: lsp.DidChangeTextDocumentParams) -> None:
-        ls.publish(params.text_document.uri)
+        ls.publish_soon(params.text_document.uri)
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
     def saved(params: lsp.DidSaveTextDocumentParams) -> None:
-        """Other files may import this one: all are checked again."""
-        ls.forget()
-        for uri in list(ls.workspace.text_documents):
-            ls.publish(uri)
+        ls.look_again()
+
+    @ls.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def changed_outside(params: lsp.DidChangeWatchedFilesParams) -> None:
+        ls.look_again()
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: lsp.DidCloseTextDocumentParams) -> None:
-        ls.forget(params.text_document.uri)
-        ls.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(params.text_document.uri, []))
+        ls.close(params.text_document.uri)
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

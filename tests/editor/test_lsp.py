@@ -131,6 +131,29 @@ def test_columns_are_counted_as_the_client_counts(tmp_path: Path, encodings: lis
     assert client.leave() == 0
 
 
+def test_letters_that_follow_each_other_are_checked_once(file: File) -> None:
+    count = 40
+    for number in range(count):
+        text = PROGRAM + "# " + "a" * number
+        file.version += 1
+        changed = {"uri": file.uri, "version": file.version}
+        file.client.notify("textDocument/didChange", {"textDocument": changed, "contentChanges": [{"text": text}]})
+    file.diagnosed()
+    versions = [each["version"] for each in file.client.published if each["uri"] == file.uri]
+    assert versions[-1] == count + 1 and len(versions) < count / 2
+
+
+def test_a_data_file_is_looked_at_again_when_something_changes(client: Client) -> None:
+    (client.root / "rows.jsonl").unlink(missing_ok=True)
+    text = 'edition 2026\nsource rows = jsonl("rows.jsonl") |> prompts(.question, answer = .solution)\n'
+    file = client.open("reads.pt", text)
+    assert "D402" in {each["code"] for each in file.diagnostics}
+    (client.root / "rows.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n')
+    file.forget()
+    client.notify("workspace/didChangeWatchedFiles", {"changes": []})
+    assert [each["code"] for each in file.diagnosed() if each["severity"] == 1] == ["T101"]
+
+
 def test_a_file_beside_is_read_again_when_it_is_saved(client: Client) -> None:
     beside = client.root / "helper.pt"
     beside.write_text("edition 2026\nlet rate = 1e-4\n")
@@ -371,6 +394,12 @@ def test_a_name_of_the_library_brings_its_import(client: Client) -> None:
 def test_completion_takes_the_place_of_the_word(client: Client) -> None:
     file = begun(client, HEAD + "source x = tasks |> res")
     assert file.edited([file.proposals()["respond"]["textEdit"]]).endswith("|> respond(${0})")
+
+
+def test_brackets_that_are_there_are_not_written_again(client: Client) -> None:
+    file = begun(client, HEAD + "source x = tasks |> res(.answer)\n")
+    place = file.position("res(", 3)
+    assert file.edited([file.proposals(place)["respond"]["textEdit"]]).endswith("|> respond(.answer)\n")
 
 
 def test_without_snippets_there_are_no_blanks(tmp_path: Path) -> None:
