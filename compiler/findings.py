@@ -135,7 +135,7 @@ CHECKS: tuple[Check, ...] = (
     Check("D410", "prefix-not-preserved", "error"),
     Check("D411", "rows-cut", "warning"),
     Check("D412", "dropped-rows", "error"),
-    Check("D413", "pad-is-eos", "error"),
+    Check("D413", "pad-is-eos", "warning"),
     Check("D414", "nothing-trained", "error"),
     Check("D415", "prompt-too-long", "error"),
     Check("D416", "paired-cut", "warning"),

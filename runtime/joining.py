@@ -16,6 +16,9 @@ from ptc.runtime.choosing import without_attempts
 from ptc.runtime.expressions import PARTNER
 from ptc.runtime.tables import column, with_columns
 
+TURNS = {"prompt": "user", "response": "assistant", "chosen": "assistant", "rejected": "assistant"}
+"""Who speaks in a column that is a text."""
+
 
 def concat(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
     """All rows of input `0`, then of `1`, …; a column that only some have is null elsewhere."""
@@ -69,10 +72,32 @@ def against(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.
 
 def _together(tables: Sequence[pa.Table]) -> pa.Table:
     try:
-        table = pa.concat_tables(_renumbered(tables), promote_options="permissive")
+        table = pa.concat_tables(_alike(_renumbered(tables)), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
         raise InputWrong(f"the sources cannot be joined: a column is of two types ({problem})") from problem
     return table.combine_chunks()
+
+
+def _alike(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """What is a text here and a list of messages there is a list of messages everywhere."""
+    mixed = [name for name in TURNS if {True, False} <= {_is_text(table, name) for table in tables}]
+    return [
+        with_columns(table, {name: _as_turns(table, name) for name in mixed if _is_text(table, name)})
+        for table in tables
+    ]
+
+
+def _is_text(table: pa.Table, name: str) -> bool | None:
+    """Whether a column holds texts, and not turns; None where it is not there."""
+    if name not in table.column_names:
+        return None
+    kind = table.schema.field(name).type
+    return bool(pa.types.is_string(kind)) if pa.types.is_string(kind) or pa.types.is_list(kind) else None
+
+
+def _as_turns(table: pa.Table, name: str) -> list[list[dict[str, str]] | None]:
+    texts = column(table, name)
+    return [None if text is None else [{"role": TURNS[name], "content": text}] for text in texts]
 
 
 def _renumbered(tables: Sequence[pa.Table]) -> list[pa.Table]:

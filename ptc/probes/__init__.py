@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ptc.compiler import core
 from ptc.compiler.allowances import judge
@@ -18,8 +19,11 @@ from ptc.compiler.findings import Findings, at
 from ptc.compiler.pipeline import Checked
 from ptc.lang.diagnostic import Diagnostic
 from ptc.probes.drawing import Drawer, Limits
-from ptc.runtime.artifacts import ResourceMissing
+from ptc.runtime.artifacts import InputWrong, ResourceMissing
 from ptc.stand_ins import StandIns
+
+if TYPE_CHECKING:
+    from ptc.probes.view import View
 
 NEEDED = ("transformers", "tokenizers", "pyarrow", "numpy", "jinja2")
 
@@ -45,7 +49,7 @@ def probe(checked: Checked, stand_ins: StandIns | None = None, limits: Limits | 
     with tempfile.TemporaryDirectory() as folder:
         view = View(checked.program, drawer, Tokenizers(drawer, Path(folder), stand_ins), limits)
         for run in probes():
-            run(view, findings)
+            _taken(run, view, findings)
         _unreadable(view, findings)
     known = {(one.code, one.span) for one in (*checked.diagnostics, *checked.accepted)}
     found = [one for one in judge(findings.found, checked.program.allows).kept if (one.code, one.span) not in known]
@@ -80,11 +84,18 @@ def probes() -> tuple[Callable[..., None], ...]:
     )
 
 
-def _unreadable(view: object, findings: Findings) -> None:
-    """D403, D412: files and tokenizers that cannot be used, and steps that their rows do not allow."""
-    from ptc.probes.view import View
+def _taken(run: Callable[..., None], view: View, findings: Findings) -> None:
+    """One probe; rows that it cannot take at all are a finding, as they would end a run."""
+    try:
+        run(view, findings)
+    except InputWrong as problem:
+        first = next(iter(view.lessons), None)
+        place = [at(first.place, "learned here")] if first is not None else []
+        findings.add("D412", f"a run would end with: {problem}", place)
 
-    assert isinstance(view, View)
+
+def _unreadable(view: View, findings: Findings) -> None:
+    """D403, D412: files and tokenizers that cannot be used, and steps that their rows do not allow."""
     for refused in view.drawer.refused:
         if refused.source.parts:
             findings.add(

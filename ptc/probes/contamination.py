@@ -43,7 +43,7 @@ class Compared:
 
     def prompts(self, source: core.Source) -> Asked | None:
         if id(source) not in self.known:
-            drawn = self.view.drawer.prompts(source)
+            drawn = self.view.drawer.upstream(source)
             words = self.view.limits.words
             self.known[id(source)] = Asked(drawn, Prompts(drawn.table, self.vocabulary, words)) if drawn else None
         return self.known[id(source)]

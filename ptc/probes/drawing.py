@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from ptc.compiler import core
 from ptc.compiler.meaning import beneath_slices, interval
 from ptc.runtime.artifacts import InputWrong, ResourceMissing
+from ptc.runtime.conventions import implied
 from ptc.runtime.nodes.sources import gym_table, json_objects, load_dataset, plain
 from ptc.runtime.overlap import WORDS
 from ptc.runtime.row_steps import PLACE, STEPS
-from ptc.runtime.tables import from_records, with_columns
+from ptc.runtime.tables import column, from_records, with_columns
 from ptc.stand_ins import StandIns
 from ptc.stdlib.gym import UnknownTask, WrongOptions, rows
 
@@ -125,14 +126,21 @@ class Drawer:
         return self._known[id(source)]
 
     def prompts(self, source: core.Source) -> Drawn | None:
-        """The rows that a source's prompts come from: its own, or those that a model was given."""
+        """Rows with the prompts of a source: its own, or those that a model was given."""
+        return self._asked(source, ("prompts",))
+
+    def upstream(self, source: core.Source) -> Drawn | None:
+        """Rows with the prompts of a source and, where these are made of what a model wrote, of what that was asked."""
+        return self._asked(source, ())
+
+    def _asked(self, source: core.Source, stops: tuple[str, ...]) -> Drawn | None:
         found = self.rows(source)
-        if found is not None or not source.parts:
-            return found
-        parts = [part for each in source.parts if (part := self.prompts(each)) is not None]
+        if found is not None or source.kind in stops:
+            return found if found is not None and _has_prompts(found) else None
+        parts = [part for each in source.parts if (part := self._asked(each, stops)) is not None]
         if not parts:
             return None
-        return replace(_all(parts), whole=False, exact=False)
+        return parts[0] if len(parts) == 1 else _all(parts)
 
     def place(self, number: int) -> str:
         """``rows.jsonl:17``, or ``row 17 of org/set``."""
@@ -256,10 +264,16 @@ class Drawer:
         return Origin(source, name, plain(table), range(1, count + 1), count == total, total)
 
 
+def _has_prompts(drawn: Drawn) -> bool:
+    return "prompt" in drawn.table.column_names or implied(drawn.table, "prompt") is not None
+
+
 def _all(parts: Sequence[Drawn]) -> Drawn:
-    table = STEPS["concat"]({}, {str(number): part.table for number, part in enumerate(parts)})
-    whole, exact = all(part.whole for part in parts), all(part.exact for part in parts)
-    return Drawn(table, whole, _share(parts), exact)
+    """What several sources ask, whatever else their rows hold."""
+    names = ("prompt", "system", "answer", PLACE)
+    tables = [with_columns(part.table, {"prompt": column(part.table, "prompt")}) for part in parts]
+    tables = [table.select([name for name in names if name in table.column_names]) for table in tables]
+    return Drawn(STEPS["concat"]({}, {str(n): table for n, table in enumerate(tables)}), False, None, False)
 
 
 def _share(parts: Iterable[Drawn]) -> float | None:

@@ -81,7 +81,11 @@ def _merged(view: View, findings: Findings) -> None:
 
 
 def check_pad_is_eos(view: View, findings: Findings) -> None:
-    """D413: a model with a value or reward head whose texts end in the token that pads them."""
+    """D413: a model with a value or reward head whose texts end in the token that pads them.
+
+    Here the end of a text is known by its length; who reads the model elsewhere may look for padding. A critic is not
+    handed on: that is a note.
+    """
     seen: set[int] = set()
     for stage in view.program.stages:
         for role in stage.roles:
@@ -93,12 +97,14 @@ def check_pad_is_eos(view: View, findings: Findings) -> None:
             if tokenizer.pad_token_id is not None and tokenizer.pad_token_id == tokenizer.eos_token_id:
                 findings.add(
                     "D413",
-                    f"`{role.name}` cannot tell where a text ends: it is padded with `{tokenizer.eos_token}`, its end",
+                    f"`{role.name}` is padded with `{tokenizer.eos_token}`, the token that ends a text",
                     [at(role.span, f"has a {role.type.head} head"), at(bare(role.init).span, "its tokenizer")],
                     [
-                        "the number is read before the first padding, and that is where the end was",
+                        "libraries read the number before the first padding, and that is where the end was; "
+                        "here it is read by length",
                         f"a tokenizer needs a `pad_token` beside `{tokenizer.eos_token}`",
                     ],
+                    severity="note" if role.type.head == "value" else None,
                 )
 
 

@@ -165,6 +165,8 @@ def check_masks(view: View, findings: Findings) -> None:
         shown = view.shown(lesson)
         if shown is None or lesson.rendering.mask == "all" or lesson.columns == ("text",):
             continue
+        if not any(row.parts for row in shown.rendered):  # said already, and why
+            continue
         if _headless(shown, lesson):
             model = view.learner(lesson).init
             findings.add(
@@ -247,15 +249,21 @@ def _example(shown: Shown) -> list[str]:
 
 
 def check_templates_there(view: View, findings: Findings) -> None:
-    """D404 as an error: turns are to be rendered, and the model has no template."""
+    """D404 as an error: turns are to be rendered, and the model has no template. D405: its tokenizer names no end."""
     seen: set[int] = set()
     for lesson in view.lessons:
         model = view.learner(lesson).init
         headers = view.headers(model)
-        if headers is None or headers.tokenizer.chat_template is not None or lesson.columns == ("text",):
+        if headers is None or id(model) in seen:
             continue
-        if id(model) not in seen:
-            seen.add(id(model))
+        seen.add(id(model))
+        if headers.tokenizer.eos_token_id is None:
+            findings.add(
+                "D405",
+                f"{f'`{model.name}`' if model.name else 'this model'} never learns to stop: its tokenizer names no end",
+                [at(lesson.place, "learned here"), at(model.span, "a tokenizer without `eos_token`")],
+            )
+        elif headers.tokenizer.chat_template is None and lesson.columns != ("text",):
             findings.add(
                 "D404",
                 f"{f'`{model.name}`' if model.name else 'this model'} has no chat template: no turn can be rendered",

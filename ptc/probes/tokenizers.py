@@ -95,6 +95,8 @@ class Tokenizers:
 
         tokenizer = deepcopy(headers.tokenizer)
         tokenizer.chat_template = model.settings["template"]
+        if model.settings.get("end"):
+            tokenizer.eos_token = model.settings["end"]
         return replace(headers, tokenizer=tokenizer)
 
     def _made(self, tokenizer: core.Tokenizer) -> PreTrainedTokenizerBase | None:

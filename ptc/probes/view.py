@@ -110,11 +110,9 @@ class View:
         if lesson.source.live is not None or not lesson.columns:
             return None
         drawn, headers = self.drawer.rows(lesson.source), self.headers(self.learner(lesson))
-        if (
-            drawn is None
-            or headers is None
-            or (headers.tokenizer.chat_template is None and lesson.columns != ("text",))
-        ):
+        if drawn is None or headers is None or headers.tokenizer.eos_token_id is None:
+            return None
+        if headers.tokenizer.chat_template is None and lesson.columns != ("text",):
             return None
         some = drawn.spread(self.limits.rows)
         rendered = rendered_rows(some.table, lesson.columns, headers.tokenizer, lesson.rendering)

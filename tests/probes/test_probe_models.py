@@ -64,6 +64,13 @@ def test_a_model_without_a_template(workshop: Workshop) -> None:
     assert codes(workshop.learned(rows, tokenizer, dressed)) == []
 
 
+def test_a_tokenizer_that_names_no_end(workshop: Workshop) -> None:
+    tokenizer = chatml()
+    tokenizer.eos_token = None
+    found = one(workshop.learned([{"prompt": "a", "response": "b"}] * 9, tokenizer), "D405")
+    assert found.title == "`base` never learns to stop: its tokenizer names no end"
+
+
 def test_pain_66_padding_that_is_the_end(workshop: Workshop) -> None:
     rows = [{"prompt": f"a{n}", "chosen": "yes", "rejected": "no"} for n in range(9)]
     judge = "from std.objectives import bradley_terry\n" + stage(
@@ -73,7 +80,9 @@ def test_pain_66_padding_that_is_the_end(workshop: Workshop) -> None:
     tokenizer = chatml()
     tokenizer.pad_token = tokenizer.eos_token
     found = one(workshop.learned(rows, tokenizer, judge), "D413")
-    assert found.severity == "error" and "`judge` cannot tell where a text ends" in found.title
+    assert (
+        found.severity == "warning" and found.title == "`judge` is padded with `<|im_end|>`, the token that ends a text"
+    )
     assert "D413" not in codes(workshop.learned([{"prompt": "a", "response": "b"}] * 9, tokenizer))
 
 
