@@ -63,7 +63,8 @@ def test_gsm8k_is_as_it_should_be_but_for_one_question(tmp_path: Path, make: typ
     result = check(tmp_path, solutions(tmp_path))
     assert time.process_time() - began < 30
     assert result.looked == "looked at 8,792 rows of 2 sources"
-    assert [(each.code, each.severity) for each in result.diagnostics if each.severity != "note"] == [("D407", "warning")]
+    said = [(each.code, each.severity) for each in result.diagnostics if each.severity != "note"]
+    assert said == [("D407", "warning")]
     overlap = only(result, "D407")
     assert overlap.title == "1 of 1,319 prompts of `solving` are in what `reader` learns from"
     assert "test.jsonl:603 is worded like " in overlap.notes[0] and "A plane travels 1200 miles" in overlap.notes[0]
