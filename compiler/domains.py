@@ -67,8 +67,9 @@ class Strand:
         if self.origin != other.origin:
             return False
         for key, low, high in self.shares:  # first, because most strands that do not meet differ in this
-            if not _meet(other.interval(key), (low, high)):
-                return False
+            for same, from_, to in other.shares:
+                if same == key and (high <= from_ or to <= low):
+                    return False
         if not (self.topics <= other.topics or other.topics <= self.topics):
             return False
         return not (self._excludes(other) or other._excludes(self))
@@ -79,10 +80,6 @@ class Strand:
 
 def _within(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
-
-
-def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
 
 
 @dataclass

@@ -106,29 +106,17 @@ class Lineage:
         return self.behind(stage.learner.init)
 
     @cached_property
-    def _after(self) -> dict[core.Stage, list[core.Stage]]:
-        after: dict[core.Stage, list[core.Stage]] = {stage: [] for stage in self.program.stages}
-        for stage in self.program.stages:
-            for earlier in self.before(stage):
-                after[earlier].append(stage)
-        return after
-
-    def later(self, stage: core.Stage) -> tuple[core.Stage, ...]:
-        """The stages whose learner has been through a stage, in the order of the text."""
-        return tuple(self._after[stage])
-
-    def successors(self, stage: core.Stage) -> tuple[core.Stage, ...]:
-        """The stages that start from what a stage left behind."""
-        return tuple(self._next.get(stage, ()))
-
-    @cached_property
-    def _next(self) -> dict[core.Stage, list[core.Stage]]:
-        following: dict[core.Stage, list[core.Stage]] = {}
+    def _successors(self) -> dict[core.Stage, list[core.Stage]]:
+        following: dict[core.Stage, list[core.Stage]] = {stage: [] for stage in self.program.stages}
         for stage in self.program.stages:
             before = self.stage_of(stage.learner.init)
             if before is not None:
-                following.setdefault(before, []).append(stage)
+                following[before].append(stage)
         return following
+
+    def successors(self, stage: core.Stage) -> tuple[core.Stage, ...]:
+        """The stages that start from what a stage left behind."""
+        return tuple(self._successors[stage])
 
     # Weights, teachers, samples, judges -------------------------------------------------------------------------------
 

@@ -234,22 +234,28 @@ def _returns(view: View, stage: core.Stage, teacher: core.Role, between: core.St
 
 
 def check_claim_unprotected(view: View, findings: Findings) -> None:
-    """C608: what a stage has claimed, and no later stage looks at."""
+    """C608: what a stage has claimed, and a later stage does not look at; of several claims on a line the last one."""
+    open_: dict[core.Stage, dict[core.Eval, core.Stage]] = {}
     told: set[tuple[core.Stage, core.Eval]] = set()
-    for stage in reversed(view.program.stages):  # of several claims on a line the last one counts
-        later = view.lineage.later(stage)
-        for skill in claimed(stage):
-            blind = next((one for one in later if skill not in view.measured(one)), None)
-            if skill in view.guarded or blind is None or (blind, skill) in told:
-                continue
-            told.add((blind, skill))
-            claim = next(claim for claim in stage.claims if claim.eval is skill)
-            findings.add(
-                "C608",
-                f"`{blind.name}` may lose what `{stage.name}` claims on `{skill.name}`, and nobody looks",
-                [at(blind.span, "goes on training the same weights"), at(claim.span, "claimed here")],
-                helps=[f"protect {skill.name} within 2 points", f"report {skill.name}"],
-            )
+    for stage in view.program.stages:
+        before = {
+            skill: one for earlier in view.lineage.nearest(stage.learner.init) for skill, one in open_[earlier].items()
+        }
+        for skill, claimant in before.items():
+            if skill not in view.guarded and skill not in view.measured(stage) and (claimant, skill) not in told:
+                told.add((claimant, skill))
+                _lost_claim(stage, claimant, skill, findings)
+        open_[stage] = before | dict.fromkeys(claimed(stage), stage)
+
+
+def _lost_claim(blind: core.Stage, claimant: core.Stage, skill: core.Eval, findings: Findings) -> None:
+    claim = next(claim for claim in claimant.claims if claim.eval is skill)
+    findings.add(
+        "C608",
+        f"`{blind.name}` may lose what `{claimant.name}` claims on `{skill.name}`, and nobody looks",
+        [at(blind.span, "goes on training the same weights"), at(claim.span, "claimed here")],
+        helps=[f"protect {skill.name} within 2 points", f"report {skill.name}"],
+    )
 
 
 def check_no_exit_criterion(view: View, findings: Findings) -> None:
