@@ -7,7 +7,6 @@ that were changed. Where there is none, nothing is offered.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -56,14 +55,17 @@ def applied(text: str, edits: Edits) -> str:
 def _helps(document: Document, diagnostic: Diagnostic, edits: Edits, text: str) -> bool:
     """Whether the finding is gone, and nothing else is wrong now.
 
-    What was hidden behind a mistake of spelling may show, only not inside what was changed, and no such mistake.
+    What was hidden behind a mistake of spelling may show, only not inside what was changed, and no such mistake. Any
+    other finding must not come back in other words.
     """
     after = replace(document, text=text)
-    if _count(after)[_key(diagnostic)] >= _count(document)[_key(diagnostic)]:
+    hiding = diagnostic.code[0] in HIDING
+    keys: list[tuple[str, ...]] = [_key(diagnostic)] if hiding else [_key(diagnostic), (diagnostic.code,)]
+    if any(_count(after, key) >= _count(document, key) for key in keys):
         return False
     known = {_key(each) for each in document.result.diagnostics}
     errors = [each for each in after.result.diagnostics if each.severity == "error" and _key(each) not in known]
-    if not errors or diagnostic.code[0] not in HIDING:
+    if not errors or not hiding:
         return not errors
     changed = list(_places(edits))
     return not any(
@@ -87,8 +89,9 @@ def _key(diagnostic: Diagnostic) -> tuple[str, str]:
     return diagnostic.code, diagnostic.title
 
 
-def _count(document: Document) -> Counter[tuple[str, str]]:
-    return Counter(_key(diagnostic) for diagnostic in document.result.diagnostics)
+def _count(document: Document, key: tuple[str, ...]) -> int:
+    """How many findings have that code, or code and title."""
+    return sum(_key(each)[: len(key)] == key for each in document.result.diagnostics)
 
 
 def _title(help_: str) -> str:
