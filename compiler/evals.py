@@ -14,7 +14,7 @@ from ptc.compiler.flows.signatures import FURTHER, SAMPLING
 from ptc.compiler.graph import Json
 from ptc.compiler.rows import check_column
 from ptc.compiler.scope import Scope
-from ptc.compiler.scorers import documents
+from ptc.compiler.scorers import documents, reached
 from ptc.lang import ast
 from ptc.lang.suggest import closest
 
@@ -149,14 +149,13 @@ class Evals:
 
     def _can_pass(self, scorers: tuple[core.Scorer, ...]) -> bool:
         """Whether an attempt can have the score 1, at which it passes."""
-        most = [each.weight * bound if bound is not None else None for each in scorers for bound in (_bound(each),)]
-        known = [value for value in most if value is not None]
-        if len(known) < len(most) or sum(known) >= 1 - 1e-9:
+        reach = reached(scorers)
+        if reach is None or reach[1] >= 1 - 1e-9:
             return True
         self.findings.add(
             "T121",
             "no attempt could pass: these scores never reach 1",
-            [at(scorers[0].span, f"at most {sum(known):g}")],
+            [at(scorers[0].span, f"at most {reach[1]:g}")],
             ["an attempt passes with a score of 1"],
             ["pass_rate(held_out, exact)", "or, for the mean of any score:  reward(held_out, …)"],
         )
@@ -180,11 +179,6 @@ class Evals:
             return None
         found = references.thing(expr, scope, (core.Eval,), "an eval")
         return found if isinstance(found, core.Eval) else None
-
-
-def _bound(scorer: core.Scorer) -> float | None:
-    """The score that counts for most; None where there is no bound."""
-    return scorer.most if scorer.weight >= 0 else scorer.least
 
 
 def _measured(settings: dict[str, Json]) -> dict[str, Json]:

@@ -351,3 +351,14 @@ def judges(scorers: tuple[core.Scorer, ...], standing: bool) -> dict[str, core.I
             frozen = standing and isinstance(scorer.model, core.Role) and scorer.model.verb == "freeze"
             found[f"judge{number}"] = scorer.model.init if frozen else scorer.model  # type: ignore[union-attr]
     return found
+
+
+def reached(scorers: tuple[core.Scorer, ...]) -> tuple[float, float] | None:
+    """The least and the most that a weighted sum of scores can be; None where one of them has no bound."""
+    least = most = 0.0
+    for scorer in scorers:
+        if scorer.least is None or scorer.most is None:
+            return None
+        ends = (scorer.weight * scorer.least, scorer.weight * scorer.most)
+        least, most = least + min(ends), most + max(ends)
+    return least, most

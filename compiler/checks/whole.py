@@ -10,20 +10,35 @@ from ptc.compiler.meaning import Meanings
 
 
 def check_context_too_short(view: View, findings: Findings) -> None:
-    """L507: completions longer than the model's context."""
+    """L507: completions longer than the context of the model that writes them, for rows or for an eval."""
     for stage in view.program.stages:
-        context = stage.learner.type.context
-        parts = (part for term in stage.terms for rows in sources(term) for part in drawn(rows))
-        for source in parts:
-            sampling, sample = source.type.sampling, step_of(source, "sample")
-            if sampling is None or sample is None or context is None or sampling.max_tokens < context:
-                continue
-            findings.add(
-                "L507",
-                f"{sampling.max_tokens:,} new tokens do not fit a context of {context:,}",
-                [at(sample.span, f"max_tokens = {sampling.max_tokens}"), at(stage.learner.span, f"context {context}")],
-                helps=[f"max_tokens = {max(1, context // 2)}"],
-            )
+        steps = (step for term in stage.terms for rows in sources(term) for step in rows.upstream())
+        for sample in dict.fromkeys(step for step in steps if step.kind == "sample"):
+            writer = sample.inputs["model"]
+            if sample.type.sampling is not None and isinstance(writer, core.Model | core.Role):
+                _fits_context(sample.type.sampling.max_tokens, 1, sample, writer, findings)
+        judged = (claim.eval for claim in stage.claims)
+        for measured in dict.fromkeys((*judged, *(watch.eval for watch in stage.watches))):
+            longest = measured.settings.get("max_tokens")
+            if isinstance(longest, int):
+                _fits_context(longest, 0, measured, stage.learner, findings)  # published evals allow the context
+
+
+def _fits_context(
+    longest: int, prompt: int, asked: core.Source | core.Eval, writer: core.Model | core.Role, into: Findings
+) -> None:
+    """`prompt` is the least number of tokens that stand before the `longest` new ones."""
+    context = writer.type.context
+    if context is not None and longest + prompt > context:
+        into.add(
+            "L507",
+            f"{longest:,} new tokens do not fit a context of {context:,}",
+            [
+                at(asked.places.get("max_tokens", asked.span), f"max_tokens = {longest}"),
+                at(writer.span, f"context {context}"),
+            ],
+            helps=[f"max_tokens = {max(1, context // 2)}"],
+        )
 
 
 def check_lengths_contradict(view: View, findings: Findings) -> None:

@@ -8,8 +8,10 @@ from ptc.compiler import core
 from ptc.compiler.findings import at
 from ptc.compiler.flows.joining import mixed
 from ptc.compiler.flows.step import OF_AN_ATTEMPT, RESPONDED, Step, author_of, with_types
+from ptc.compiler.graph import Json
 from ptc.compiler.row_words import in_words
 from ptc.compiler.rows import Value, condition, ordered, row_expression
+from ptc.compiler.scorers import reached
 from ptc.compiler.values import Unknown
 
 
@@ -61,7 +63,38 @@ def _filtered(step: Step) -> core.Source | None:
     where = condition(step.bound.given["where"], step.rows, step.scope, step.name)
     if isinstance(where, Unknown):
         return None
+    if not _can_hold(step, where):
+        return None
     return step.made(replace(step.type, kept=(*step.type.kept, in_words(where))), {"where": where})
+
+
+def _can_hold(step: Step, where: Json) -> bool:
+    """T121: a reward is compared with what the scores cannot reach."""
+    reach = reached(step.type.scorers)
+    match where.get("args"):
+        case [{"op": "column", "name": "reward"}, {"op": "constant", "value": int() | float() as limit}]:
+            op = where["op"]
+        case _:
+            return True
+    if reach is None or not step.type.scorers:
+        return True
+    least, most = reach
+    possible = {
+        "eq": least <= limit <= most,
+        "ge": limit <= most,
+        "gt": limit < most,
+        "le": limit >= least,
+        "lt": limit > least,
+    }
+    if possible.get(op, True):
+        return True
+    step.findings.add(
+        "T121",
+        f"no row could pass: these scores lie between {least:g} and {most:g}",
+        [at(step.bound.given["where"].span, f"asks for {in_words(where)}"), at(step.rows.span, "scored here")],
+        helps=[f"|> {step.name}(.reward >= {most:g})"],
+    )
+    return False
 
 
 def chat(step: Step) -> core.Source | None:
