@@ -146,14 +146,16 @@ def check_file(
     data: bool = False,
     stand_ins: StandIns | None = None,
     placement: Placement | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> CheckResult:
     """Checks a file, whatever is in it. Never raises for what it holds.
 
-    With `data` raises `ResourceMissing` where nothing is installed that could render rows.
+    With `data` raises `ResourceMissing` where nothing is installed that could render rows; `limits` are then those of
+    `ptc.probes.drawing.Limits` that are not to be the usual ones.
     """
     found = read(Path(path))
     if isinstance(found, Source):
-        return check_source(found, settings, data, stand_ins, placement=placement)
+        return check_source(found, settings, data, stand_ins, placement, limits)
     return CheckResult(Source(str(path), ""), (found,))
 
 
@@ -163,10 +165,11 @@ def check_source(
     data: bool = False,
     stand_ins: StandIns | None = None,
     placement: Placement | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> CheckResult:
     """Checks a text that stands in a file, with what lies beside it."""
     result = check_with(source, surroundings(source.path, data, stand_ins, placement), settings)
-    return _looked_at(result, stand_ins) if data else result
+    return _looked_at(result, stand_ins, limits or {}) if data else result
 
 
 def surroundings(
@@ -189,14 +192,14 @@ def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | N
     )
 
 
-def _looked_at(result: CheckResult, stand_ins: StandIns | None) -> CheckResult:
+def _looked_at(result: CheckResult, stand_ins: StandIns | None, limits: Mapping[str, int]) -> CheckResult:
     """A result with what its data shows, if the program says well enough what it is about."""
     from ptc.probes import probe
 
     assert result.checked is not None
     if any(one.severity == "error" and one.code[0] in "SNTU" for one in result.diagnostics):
         return result
-    probed = probe(result.checked, stand_ins)
+    probed = probe(result.checked, stand_ins, **limits)
     return replace(result, diagnostics=(*result.diagnostics, *probed.diagnostics), looked=probed.looked)
 
 

@@ -22,6 +22,7 @@ def check(
     as_json: bool,
     stand_ins: str | None = None,
     profile: str | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> int:
     """`ptc check`: 0 if every program is right, 6 if they, or what looks at data, lack what they need, else 2."""
     from ptc import api
@@ -39,7 +40,7 @@ def check(
             return 2
     known = StandIns(Path(stand_ins)) if stand_ins is not None else None
     try:
-        results = [api.check_file(file, settings, data, known, placement) for file in files]
+        results = [api.check_file(file, settings, data, known, placement, limits) for file in files]
     except ResourceMissing as missing:
         print(f"ptc: {missing}", file=sys.stderr)
         return 6

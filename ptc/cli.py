@@ -94,7 +94,9 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     """Says what is wrong with programs, and where. Runs nothing, loads nothing."""
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--types", action="store_true", help="print the inferred type of each source")
-    parser.add_argument("--data", action="store_true", help="read headers of datasets and models for their columns")
+    parser.add_argument("--data", action="store_true", help="look at rows: rendered, compared with evals, judged")
+    parser.add_argument("--rows", type=_count, metavar="N", help="rows of each source that --data renders (200)")
+    parser.add_argument("--words", type=_count, metavar="N", help="words in a row that make two prompts one (13)")
     _stand_ins(parser)
     parser.add_argument("--profile", metavar="FILE", help="where it would run: whether it fits, and is carried out")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
@@ -106,8 +108,24 @@ def check(parser: Parser, words: Sequence[str]) -> int:
     from ptc import checking
 
     return checking.check(
-        found.files, settings, found.types, found.data, found.strict, found.json, found.stand_ins, found.profile
+        found.files,
+        settings,
+        found.types,
+        found.data,
+        found.strict,
+        found.json,
+        found.stand_ins,
+        found.profile,
+        {name: value for name, value in (("rows", found.rows), ("words", found.words)) if value is not None},
     )
+
+
+def _count(text: str) -> int:
+    """A number of rows or words: 1 or more."""
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
 
 
 def lock(parser: Parser, words: Sequence[str]) -> int:

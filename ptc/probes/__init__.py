@@ -35,15 +35,18 @@ class Probed:
     """What was looked at, in a line."""
 
 
-def probe(checked: Checked, stand_ins: StandIns | None = None, limits: Limits | None = None) -> Probed:
-    """Looks at the data of a program that reads soundly. Raises `ResourceMissing` without what renders rows."""
+def probe(checked: Checked, stand_ins: StandIns | None = None, **limited: int) -> Probed:
+    """Looks at the data of a program that reads soundly, within `Limits`.
+
+    Raises `ResourceMissing` without what renders rows.
+    """
     missing = next((name for name in NEEDED if find_spec(name) is None), None)
     if missing is not None:
-        raise ResourceMissing(f"ptc check --data renders rows and needs the package {missing}: pip install 'ptc[run]'")
+        raise ResourceMissing(f"check --data renders rows and needs the package {missing}: pip install 'ptc[run]'")
     from ptc.probes.tokenizers import Tokenizers
     from ptc.probes.view import View
 
-    limits = limits or Limits()
+    limits = Limits(**limited)
     drawer = Drawer(limits, stand_ins)
     findings = Findings()
     with tempfile.TemporaryDirectory() as folder:
@@ -73,6 +76,7 @@ def probes() -> tuple[Callable[..., None], ...]:
         rendering.check_little_trained,
         lengths.check_prompt_too_long,
         lengths.check_truncation_budget,
+        lengths.check_capacity_gap,
         contamination.check_train_eval_overlap,
         contamination.check_cold_start_prompt_reuse,
         contamination.check_ancestor_teacher_regression,

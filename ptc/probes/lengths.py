@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from statistics import median
 
 from ptc.compiler import core
+from ptc.compiler.checks.outside import LONG_TRACE, SMALL_STUDENT
 from ptc.compiler.findings import Findings, at
+from ptc.compiler.lineage import supervised
+from ptc.compiler.memory import amount
 from ptc.lang.source import Span
 from ptc.probes.drawing import Drawn
 from ptc.probes.tokenizers import Headers
-from ptc.probes.view import View
+from ptc.probes.view import Shown, View
 from ptc.probes.wording import examples, named, share
 from ptc.runtime.rendering.rows import histogram
 from ptc.runtime.rendering.tables import prompts_of
@@ -129,6 +133,33 @@ def check_truncation_budget(view: View, findings: Findings) -> None:
                 [f"max_tokens = {-(-limit // 64) * 64}"],
             )
             break
+
+
+def check_capacity_gap(view: View, findings: Findings) -> None:
+    """C615 by row: a small student that learns from nothing but long answers of others (2502.12143)."""
+    for stage in view.program.stages:
+        size = stage.learner.type.size
+        lessons = [lesson for lesson in view.lessons if lesson.stage is stage]
+        shown = [view.shown(lesson) for lesson in lessons]
+        if size is None or size > SMALL_STUDENT or not all(supervised(term) for term in stage.terms):
+            continue
+        if not all(_long(each) for each in shown):
+            continue
+        findings.add(
+            "C615",
+            f"a student of {amount(size)} parameters learns from long traces alone",
+            [
+                at(stage.learner.span, "a small model"),
+                at(lessons[0].place, f"half of them have {LONG_TRACE:,} tokens and more"),
+            ],
+            ["small models learn more from long and short answers mixed, unless there are very many"],
+            ["mix([long, short], weights = [0.2, 0.8])"],
+        )
+
+
+def _long(shown: Shown | None) -> bool:
+    lengths = [one.trained for row in shown.rendered for part in row.parts for one in part.values()] if shown else []
+    return bool(lengths) and median(lengths) >= LONG_TRACE
 
 
 def _shown(view: View, sampling: Sampling, headers: Headers) -> Iterator[tuple[list[int], str, Span]]:

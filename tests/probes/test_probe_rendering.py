@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from small_tokenizers import LLAMA, NO_END, NO_HEADER, THINKING, TWO_BEGINNINGS, chatml, glm, llama
 from workshop import DPO, SFT, Workshop, codes, one, stage
+
+from ptc.probes import view
+from ptc.runtime.rendering.rows import RenderedRow
 
 EXCHANGES = [{"prompt": f"What is {n} + {n}?", "response": f"It is {2 * n}."} for n in range(12)]
 TALKS = [
@@ -100,8 +107,25 @@ def test_pain_12_tool_turns_weigh_nothing(workshop: Workshop) -> None:
         "{% if message['role'] == 'user' or loop.last %}{{ '<|im_end|>' }}{% endif %}{% endif %}{% endfor %}"
         "{% if add_generation_prompt and messages[-1]['role'] != 'tool' %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
-    assert set(codes(workshop.learned(TOOLED, chatml(merging)))) & {"D405", "D410", "D417"}
+    assert codes(workshop.learned(TOOLED, chatml(merging))) == ["D410"]
     assert codes(workshop.learned(TOOLED)) == []
+
+
+def test_pain_09_and_12_a_mask_that_covers_every_role(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the renderer to train all tokens, the roles of a few rows would show it."""
+    right = view.rendered_rows
+
+    def everything(*given: Any) -> list[RenderedRow]:
+        return [
+            replace(row, parts=tuple({n: replace(one, loss_mask=(True,) * len(one.tokens)) for n, one in part.items()}
+                                     for part in row.parts))
+            for row in right(*given)
+        ]  # fmt: skip
+
+    monkeypatch.setattr(view, "rendered_rows", everything)
+    found = one(workshop.learned(TOOLED), "D417")
+    assert found.title == "turns of `user` bear loss, and the stage learns the assistant's"
+    assert found.notes[0].startswith("rows.jsonl:1: ") and "tokens of `user` bear loss" in found.notes[0]
 
 
 def test_pain_13_cuts_are_declared_and_counted_by_column(workshop: Workshop) -> None:
