@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -139,8 +140,8 @@ LIBRARY_HEAD = """\
 # The objectives of the library
 
 Each as it stands in `stdlib/objectives/`, to be read beside its paper. What a loss may hold is said in
-`tests/spec/losses.md`, what a head may ask in `tests/spec/signatures.md`; a program may contain objectives of its own.
-This page is generated.
+[losses](../tests/spec/losses.md), what a head may ask in [signatures](../tests/spec/signatures.md); a program may
+contain objectives of its own. This page is generated.
 """
 
 FAMILIES = {
@@ -189,7 +190,19 @@ def fenced(language: str, text: str) -> str:
     return f"```{language}\n{text.rstrip()}\n```\n"
 
 
-PAGES = {"docs/from-trl.md": from_trl, "docs/demo.md": demo, "docs/objectives.md": library, "README.md": readme}
+def words() -> str:
+    """The page of all words of the language."""
+    made: str = runpy.run_path(str(ROOT / "docs" / "words.py"))["words"]()
+    return made
+
+
+PAGES = {
+    "docs/from-trl.md": from_trl,
+    "docs/demo.md": demo,
+    "docs/objectives.md": library,
+    "tests/spec/words.md": words,
+    "README.md": readme,
+}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

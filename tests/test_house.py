@@ -94,7 +94,10 @@ def test_check_imports_nothing_heavy() -> None:
     assert not found & {"torch", "transformers", "networkx", "pydantic", "rich", "numpy", "pyarrow"}
 
 
-@pytest.mark.parametrize("page", ["docs/from-trl.md", "docs/demo.md", "docs/objectives.md", "README.md"])
+GENERATED = ("docs/from-trl.md", "docs/demo.md", "docs/objectives.md", "tests/spec/words.md", "README.md")
+
+
+@pytest.mark.parametrize("page", GENERATED)
 def test_generated_pages_are_up_to_date(page: str) -> None:
     pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
     assert (ROOT / page).read_text(encoding="utf-8") == pages[page](), "run `make docs`"
