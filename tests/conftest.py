@@ -6,4 +6,4 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-spec", action="store_true", help="write the renderings in tests/spec/*.md anew")
+    parser.addoption("--update-spec", action="store_true", help="write what is printed in documents anew")

@@ -1,6 +1,6 @@
 """Every finding of the checker has a page, and its programs do what the page says.
 
-The rendered message on a page is what the checker prints: `python tests/test_checker_pages.py` writes it anew.
+The rendered message on a page is what the checker prints: `pytest --update-spec` writes it anew.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ def test_no_code_is_dead() -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
-def test_page(check: Check) -> None:
+def test_page(check: Check, request: pytest.FixtureRequest) -> None:
     code, name = check.code, check.name
+    if request.config.getoption("--update-spec"):
+        _rewrite(code)
     assert re.match(rf"# {code}: {name}\n\n\S", page(code))
     bad, message, good = fences(page(code))
     assert [bad.tag, message.tag, good.tag] == ["pt", "text", "pt"]
@@ -73,14 +75,9 @@ def test_page(check: Check) -> None:
     assert not {each.code for each in said(good, code) if each.severity != "note" or each.code == code}
 
 
-def rewrite() -> None:
-    """Writes the rendered messages of all pages."""
-    for check in CHECKS:
-        text = page(check.code)
-        bad, message, _ = fences(text)
-        new = text[: message.start] + rendered(check.code, bad) + text[message.end :]
-        (PAGES / f"{check.code}.md").write_text(new, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    rewrite()
+def _rewrite(code: str) -> None:
+    """Writes the rendered message of a page."""
+    text = page(code)
+    bad, message, _ = fences(text)
+    new = text[: message.start] + rendered(code, bad) + text[message.end :]
+    (PAGES / f"{code}.md").write_text(new, encoding="utf-8")

@@ -67,8 +67,13 @@ def check_imitates_itself(view: View, findings: Findings) -> None:
                 f"`{claim.role} {claim.eval.name}` by imitating the learner's own samples as they come",
                 [at(claim.span, "claims a change"), at(source.span, "drawn at temperature 1, whole, unscored")],
                 ["the gradient of its own likelihood on its own samples is 0 in expectation: nothing would change"],
-                ["|> score(exact) |> keep(.reward == 1)", "sample(…, temperature = 0.7)"],
+                [f"|> score({_verifier(claim.eval)}) |> keep(.reward == 1)", "sample(…, temperature = 0.7)"],
             )
+
+
+def _verifier(one: core.Eval) -> str:
+    """What judges at an eval, to be judged by while learning as well."""
+    return next((scorer.name for scorer in one.scorers if scorer.kind in ("verifier", "extern")), "exact")
 
 
 def imitates_itself(view: View, stage: core.Stage) -> bool:

@@ -103,6 +103,7 @@ def _report_leak(
     severity: Severity | None = None,
 ) -> None:
     trained, held = shared
+    rows = _common(one, source)
     findings.add(
         "P204",
         f"prompts of the eval `{one.name}` are trained on in stage `{stage.name}`",
@@ -110,10 +111,16 @@ def _report_leak(
         [f"trained on {_share(trained)} of the prompts, measured on {_share(held)}"],
         [
             *([f"|> without({one.name})"] if _before(one, source) else []),
-            "give each its own share:  tasks |> slice(0%, 80%)  and  tasks |> slice(80%, 90%)",
+            f"give each its own share:  {rows} |> slice(0%, 80%)  and  {rows} |> slice(80%, 90%)",
         ],
         severity=severity,
     )
+
+
+def _common(one: core.Eval, source: core.Source) -> str:
+    """What the program calls the rows that both are made of."""
+    trained = set(source.upstream())
+    return next((each.name for each in one.source.upstream() if each.name and each in trained), "tasks")
 
 
 def _before(one: core.Eval, source: core.Source) -> bool:

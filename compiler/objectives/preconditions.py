@@ -82,14 +82,11 @@ class Preconditions:
             f"`{first.name}` and `{second.name}` do not share a tokenizer",
             [
                 at(call.place(names[0]), f"`{call.name}` compares the two token by token"),
-                at(first.span, f"`{first.name}` is bound here"),
-                at(second.span, f"`{second.name}` is bound here"),
+                at(first.span, _tokens(first)),
+                at(second.span, _tokens(second)),
             ],
-            ["a token of the one means something else to the other", *_sizes(first, second)],
-            [
-                f"tokenizer = tokenizer({first.init.name or first.name})",
-                f"or learn from its text instead:  minimize sft(…, {second.name})",
-            ],
+            ["a token of the one means something else to the other"],
+            _remedies(first, second),
         )
         return False
 
@@ -143,7 +140,14 @@ def _names(expr: ast.Expr) -> list[ast.Name]:
             return []
 
 
-def _sizes(first: core.Role, second: core.Role) -> list[str]:
-    """How many tokens each knows, where that is known of both."""
-    one, other = first.type.vocabulary, second.type.vocabulary
-    return [f"{one:,} tokens and {other:,} tokens"] if one is not None and other is not None and one != other else []
+def _remedies(first: core.Role, second: core.Role) -> list[str]:
+    """A model that is made here may have any tokenizer; one that was trained before has its own."""
+    made = second.init.kind == "new_model"
+    instead = f"or learn from its text instead:  minimize sft(…, {second.name})"
+    return [*([f"tokenizer = tokenizer({first.init.name or first.name})"] if made else []), instead]
+
+
+def _tokens(role: core.Role) -> str:
+    """How many tokens a model knows, where that is known."""
+    size = role.type.vocabulary
+    return f"`{role.name}` has a tokenizer of its own" + (f": {size:,} tokens" if size is not None else "")

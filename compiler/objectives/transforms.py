@@ -63,6 +63,7 @@ class Transforms:
                 at(sample.places.get(cut[0], sample.span), settings),
                 at(call.span, "forms a ratio with the log-probabilities of the sampler"),
             ],
+            ["those are of what was left after the cut: the ratio is not 1 even before the first update"],
             helps=[", ".join(f"{name} = {WHOLE[name]:g}" for name in cut)]
             + (["or weigh by how likely the sampler was to draw it:  tis = 2"] if "tis" in call.types else []),
         )
