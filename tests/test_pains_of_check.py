@@ -221,7 +221,7 @@ def test_pain_53_a_reference_is_what_the_policy_starts_from() -> None:
 
     assert held("one", "one") == {}
     assert "is an ancestor of" in held("one", "base")["R304"]
-    assert "is no relative of" in held("one", "other")["R304"]
+    assert "nothing in the program says" in held("one", "other")["R304"]
 
 
 def test_pain_57_the_plan_prints_steps_and_learning_rates(
@@ -306,7 +306,9 @@ def test_pain_75_vocabularies_that_differ_are_named_with_their_sizes(tmp_path: P
     models = "".join(f'model {name}_ = local.model("{tmp_path / name}")\n' for name in ("student", "teacher"))
     body = "train student = student_ freeze teacher = teacher_"
     loss = "source attempts = problems |> sample(student, n = 2) minimize reverse_kl(attempts, student, teacher)"
-    assert "128,256 tokens and 151,936 tokens" in found(models + stage(f"{body} {loss}", RL))["D401"]
+    said = found(models + stage(f"{body} {loss}", RL))["D401"]
+    assert "128,256 tokens" in said
+    assert "151,936 tokens" in said
 
 
 def test_pain_77_a_pasted_path_into_another_stage() -> None:

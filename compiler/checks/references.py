@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptc.compiler import core
-from ptc.compiler.checks.view import View, anchors, name_of, read, same_weights, taught_by
+from ptc.compiler.checks.view import View, anchors, name_of, read, same_weights, taught_by, written
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import DRESSED, bare, parents
 from ptc.compiler.losses import contexts, forms_ratio, has_kl
@@ -29,7 +29,7 @@ def _older_reference(role: core.Role, learner: core.Role, findings: Findings) ->
         f"`{role.name}` is an ancestor of what `{learner.name}` starts from",
         [at(role.span, name_of(role.init)), at(learner.span, f"starts from {name_of(learner.init)}")],
         ["the divergence is not 0 at the first step, and pulls back towards the older model"],
-        [f"freeze {role.name} = {learner.init.name or '…'}"],
+        [f"freeze {role.name} = {written(learner.init)}"],
         severity="warning",
     )
 
@@ -37,10 +37,10 @@ def _older_reference(role: core.Role, learner: core.Role, findings: Findings) ->
 def _strange_reference(role: core.Role, learner: core.Role, findings: Findings) -> None:
     findings.add(
         "R304",
-        f"`{role.name}` is no relative of what `{learner.name}` starts from",
+        f"nothing in the program says that `{learner.name}` comes from `{role.name}`",
         [at(role.span, name_of(role.init)), at(learner.span, f"starts from {name_of(learner.init)}")],
         ["a reference says where the policy came from; the loss would pull it towards a stranger"],
-        [f"freeze {role.name} = {learner.init.name or '…'}"],
+        [f"freeze {role.name} = {written(learner.init)}"],
     )
 
 

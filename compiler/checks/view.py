@@ -134,4 +134,16 @@ def prompts_name(source: core.Source) -> str | None:
 
 
 def name_of(model: core.Model) -> str:
-    return f"`{model.name}`" if model.name else "a model without a name"
+    outside = model.settings.get("name") or model.settings.get("path")
+    if model.name:
+        return f"`{model.name}`"
+    return f'"{outside}"' if outside else "a model without a name"
+
+
+def written(model: core.Model) -> str:
+    """The model as another line can name it."""
+    makers = {"hub_model": ("hf.model", "name"), "local_model": ("local.model", "path")}
+    if model.name or model.kind not in makers:
+        return model.name or "…"
+    maker, argument = makers[model.kind]
+    return f'{maker}("{model.settings[argument]}")'
