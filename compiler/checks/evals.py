@@ -224,8 +224,14 @@ def check_scaffold_at_eval(view: View, findings: Findings) -> None:
             f"`{one.name}` measures with help, and nothing measures without",
             [at(one.span, "what the model reaches with it"), at(place, how)],
             ["what a model cannot do alone it has not learned"],
-            [*(['scaffold = "none"'] if one.scaffold else []), f"report a twin of `{one.name}` without it"],
+            [f"eval {one.name}_alone = {one.kind}({_plain(one)}, …)", f"report {one.name}, {one.name}_alone"],
         )
+
+
+def _plain(one: core.Eval) -> str:
+    """The name of an eval's prompts before any help."""
+    steps = (step for step in one.source.upstream() if not step.type.guidance)
+    return next((step.name for step in steps if step.name), "held_out")
 
 
 def _helped(one: core.Eval) -> bool:

@@ -47,7 +47,7 @@ def _reward_is_metric(view: View, learned: bool, findings: Findings, severity: S
             f"`{one.name}` is told by what trained: `{scorer.name}`",
             [at(one.span, "reported"), at(scorer.span, f"chooses what `{stage.name}` learns")],
             ["what learns to please a judge pleases it; whether it has become better is for another to say"],
-            ["report a second eval, with another verifier or another judge"],
+            [f"report {one.name}, another    # judged by a rule, or by a model of another family"],
             severity=severity,
         )
 
