@@ -55,3 +55,42 @@ def test_what_opens_as_plain_text_is_told_apart() -> None:
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout) == [True] * len(PROGRAMS) + [False] * len(OTHERS)
     subprocess.run(["node", "--check", "extension.js"], cwd=FOLDER, timeout=60, check=True)
+
+
+Opened = tuple[str, str, str]
+COMMENTED: Opened = ("/w/program.pt", "plaintext", "# mine\nedition 2026\n")
+CHECKPOINT: Opened = ("/w/model.pt", "plaintext", OTHERS[0])
+NOTES: Opened = ("/w/notes.txt", "plaintext", "edition 2026\n")
+RECOGNISED: Opened = ("/w/other.pt", "ptc", "edition 2026\n")
+
+
+def extension(workspace: Path, documents: list[Opened], trust: str = "trusted", server: str = "") -> dict[str, object]:
+    """What the extension does when these documents are open."""
+    stub = Path(__file__).with_name("vscode_stub.js")
+    command = ["node", str(stub), json.dumps(documents), trust, str(workspace), server]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=True)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_the_extension_starts_one_server_and_only_for_programs(tmp_path: Path) -> None:
+    done = extension(tmp_path, [COMMENTED, CHECKPOINT, NOTES, RECOGNISED])
+    assert done == {"languages": {"/w/program.pt": "ptc"}, "started": ["ptc lsp"], "errors": []}
+    assert extension(tmp_path, [CHECKPOINT, NOTES])["started"] == []
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_the_workspaces_own_server_is_started_where_it_is_trusted(tmp_path: Path) -> None:
+    own = tmp_path / ".venv" / "bin" / "ptc"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    assert extension(tmp_path, [RECOGNISED])["started"] == [f"{own} lsp"]
+    assert extension(tmp_path, [RECOGNISED], trust="restricted")["started"] == ["ptc lsp"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_a_server_that_does_not_start_is_told_once(tmp_path: Path) -> None:
+    done = extension(tmp_path, [RECOGNISED, COMMENTED], server="broken")
+    assert done["started"] == ["ptc lsp"]
+    assert done["errors"] == ['`ptc lsp` does not start. It comes with:  pip install "ptc[lsp]"']
