@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,16 @@ def test_what_is_not_in_the_lock_is_named_in_one_note(program: Path) -> None:
     (note,) = [found for found in api.check_file(program).diagnostics if found.code == "D402"]
     assert note.title == '"org/set" has not been fetched: its columns are unknown'
     assert note.helps[0] == "ptc lock FILE"
+
+
+def test_a_reward_model_of_the_hub_is_known_by_its_architecture(program: Path) -> None:
+    judge = replace(MODEL, architecture="LlamaForSequenceClassification")
+    lockfile.write(lockfile.beside(program), Lock({"org/judge": judge}, {"org/set:main": DATASET}))
+    program.write_text(
+        'edition 2026\nfrom .shared import rows\nmodel judge = hf.model("org/judge")\n'
+        "source tried = rows |> sample(judge) |> score(judge)\n"
+    )
+    result = api.check_file(program)
+    assert result.checked is not None
+    assert result.checked.program.models[0].type.head == "reward"
+    assert "T120" not in {found.code for found in result.diagnostics}
