@@ -46,7 +46,10 @@ class Strand:
 
     def interval(self, prompted: str) -> tuple[float, float]:
         """Between which shares of the hash of prompts that were made in one way the rows lie."""
-        return next(((low, high) for key, low, high in self.shares if key == prompted), (0.0, 1.0))
+        for key, low, high in self.shares:
+            if key == prompted:
+                return low, high
+        return 0.0, 1.0
 
     def cut(self, low: float, high: float) -> Strand | None:
         """What lies in a slice; None where nothing does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from ptc.lang.ast import Node
@@ -22,5 +21,5 @@ def _copied(value: Any, via: Via) -> Any:
     if isinstance(value, Node):
         return again(value, via)
     if isinstance(value, Span):
-        return replace(value, via=via)
+        return Span(value.start, value.end, value.text, via)
     return tuple(_copied(item, via) for item in value) if isinstance(value, tuple) else value

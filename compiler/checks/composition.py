@@ -104,8 +104,9 @@ def _again(prompts: tuple[Strand, ...], before: list[Shown]) -> Shown | None:
     """The first answers to some of these prompts."""
     for shown in before:
         for strand in shown.prompts:
-            if any(one.overlaps(strand) for one in prompts):
-                return shown
+            for one in prompts:
+                if one.overlaps(strand):
+                    return shown
     return None
 
 

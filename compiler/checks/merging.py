@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ptc.compiler import core
 from ptc.compiler.checks.view import View, name_of, teachers
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.lineage import bare
+from ptc.compiler.lineage import bare, parents
 from ptc.compiler.meaning import Meanings, same_tokenizer
 from ptc.lang.source import Span
 
@@ -18,8 +18,15 @@ LOADED = ("hub_model", "local_model")
 def merges(view: View) -> Iterator[core.Model]:
     """Every merge of a program, named or not, each once."""
     named = (*view.program.models, *(role.init for stage in view.program.stages for role in stage.roles))
-    found = dict.fromkeys(one for model in named for one in view.lineage.ancestors(model) if one.kind == "merge")
-    yield from found
+    waiting = list(reversed(named))
+    seen: set[int] = set()
+    while waiting:
+        model = waiting.pop()
+        if id(model) not in seen:
+            seen.add(id(model))
+            waiting.extend(reversed(parents(model)))
+            if model.kind == "merge":
+                yield model
 
 
 def check_merge_strangers(view: View, findings: Findings) -> None:
