@@ -118,12 +118,23 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Template:
+    """A chat template of the library."""
+
+    text: str
+    end: str | None
+    """The token that ends a turn of it; None: the one that the tokenizer names."""
+
+
+@dataclass(frozen=True)
 class Catalogue:
     library: Mapping[str, Source] = field(default_factory=dict)
     """Text of each library module that is written in the language, by its name (``std.objectives``)."""
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Columns of each task generator."""
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    """The library's chat templates, by name (``chatml``)."""
     recipes: Mapping[str, Source] = field(default_factory=dict)
     """Text of each library file with recipes, by the recipe's name."""
     modules: Mapping[str, Source | str] = field(default_factory=dict)

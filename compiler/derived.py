@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ptc.compiler import core, references
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
+from ptc.compiler.catalogue import Template
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import constants, dotted
@@ -38,7 +39,9 @@ DERIVED = {
     "merge_adapter": Signature("merge_adapter", (Parameter("model", "model"),)),
     "value_head": Signature("value_head", (Parameter("model", "model"),)),
     "reward_head": Signature("reward_head", (Parameter("model", "model"),)),
-    "retemplate": Signature("retemplate", (Parameter("model", "model"), Parameter("template", "text"))),
+    "retemplate": Signature(
+        "retemplate", (Parameter("model", "model"), Parameter("template", "text"), Parameter("end", "text", None))
+    ),
 }
 UNSEEN = ("hub_model", "local_model", "parameter")
 """Kinds of models that may be anything."""
@@ -130,11 +133,35 @@ class Derived:
         return _made("merge_adapter", {}, base, call.span, {}, adapter=None)
 
     def _retemplated(self, call: ast.Call, bound: Bound, base: core.Model, scope: Scope) -> core.Model | None:
-        template = read(Parameter("template", "text"), bound.given["template"], scope)
-        if not isinstance(template, str):
+        settings = constants(DERIVED["retemplate"], bound, scope)
+        if settings is None:
             return None
-        digest = hashlib.sha256(template.encode()).hexdigest()
-        return _made("retemplate", {"template": template}, base, call.span, bound.spans, template=digest)
+        template = self._template(settings["template"], bound.given["template"])
+        if template is None:
+            return None
+        end = settings["end"] or template.end
+        document = {"template": template.text} | ({"end": end} if end else {})
+        changed: dict[str, object] = {"template": hashlib.sha256(template.text.encode()).hexdigest()}
+        if end:
+            changed["end_of_sequence"] = (end,)
+        return _made("retemplate", document, base, call.span, bound.spans, **changed)
+
+    def _template(self, written: str, expr: ast.Expr) -> Template | None:
+        """A template by its name in the library, or as the Jinja text itself."""
+        known = self.models.catalogue.templates
+        if written in known:
+            return known[written]
+        if "{{" in written or "{%" in written:
+            return Template(written, None)
+        guess = closest(written, known)
+        self.findings.add(
+            "N101",
+            f'no chat template is called "{written}"',
+            [at(expr.span, "not known")],
+            [f"there are {', '.join(known)}; a template of one's own is its Jinja text"],
+            [f'did you mean "{guess}"?'] if guess else [],
+        )
+        return None
 
     def _headed(self, call: ast.Call, bound: Bound, base: core.Model, head: str) -> core.Model | None:
         if base.type.head == head:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ptc import lockfile
 from ptc.checkpoints import checkpoint
 from ptc.compiler import types as types_in_words
-from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Placement, Rows, Verifier
+from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Placement, Rows, Template, Verifier
 from ptc.compiler.pipeline import Checked, check
 from ptc.headers import OnDemand, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
@@ -23,6 +23,7 @@ from ptc.lockfile import UNLOCKED, Lock
 from ptc.siblings import Siblings
 from ptc.stand_ins import StandIns
 from ptc.stdlib.signatures import VERIFIERS, VerifierSignature, task_columns
+from ptc.stdlib.templates import ENDS, texts
 
 if TYPE_CHECKING:
     from ptc.compiler.graph import Graph
@@ -55,14 +56,15 @@ RECIPE = re.compile(r"^recipe\s+(\w+)", re.MULTILINE)
 
 @cache
 def standard() -> Catalogue:
-    """The standard library: its objectives, tasks and verifiers."""
+    """The standard library: its objectives, tasks, verifiers and chat templates."""
     folder = resources.files("ptc.stdlib").joinpath("objectives")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".pt"))
     library = {
         name: Source(f"std/objectives/{name}", folder.joinpath(name).read_text(encoding="utf-8")) for name in names
     }
     verifiers = {name: _verifier(signature) for name, signature in VERIFIERS.items()}
-    return Catalogue(library, task_columns(), verifiers, recipes=_recipes())
+    templates = {name: Template(text, ENDS[name]) for name, text in texts().items()}
+    return Catalogue(library, task_columns(), verifiers, templates=templates, recipes=_recipes())
 
 
 def _recipes() -> dict[str, Source]:

@@ -6,6 +6,7 @@ everything it touches null; a row whose condition is null is not kept.
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
@@ -92,6 +93,9 @@ def _concat(*parts: Any) -> str:
 
 
 def _spelled(value: Any) -> str:
+    """A number as one writes it; what has parts, such as the choices of a question, as JSON."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("neither a text nor a number")
     return str(int(value)) if float(value).is_integer() else repr(value)

@@ -50,7 +50,7 @@ def _report(
                 f"a model trained on {named(lesson.source)} never learns to stop: no turn ends in `{token}`",
                 [learned, template],
                 [f"{rows} have a turn of the assistant without `{token}`", *_ending(shown, lesson, found)],
-                [f'retemplate({model.name or "model"}, template = "…")'],
+                [f'retemplate({model.name or "model"}, template = "chatml")'],
             )
         case Fault.DOUBLE_BEGIN:
             token = shown.headers.tokenizer.bos_token
@@ -174,7 +174,7 @@ def check_masks(view: View, findings: Findings) -> None:
                 "the assistant's header bears loss: the chat template does not know `add_generation_prompt`",
                 [at(lesson.place, "learned with its header"), at(model.span, "its chat template")],
                 ["while sampling no header is written, so the model has to begin with one", *_example(shown)],
-                [f'retemplate({model.name or "model"}, template = "…")'],
+                [f'retemplate({model.name or "model"}, template = "chatml")'],
             )
             continue
         wrong = _leaking(shown, lesson)
@@ -268,6 +268,6 @@ def check_templates_there(view: View, findings: Findings) -> None:
                 "D404",
                 f"{f'`{model.name}`' if model.name else 'this model'} has no chat template: no turn can be rendered",
                 [at(lesson.place, "turns are rendered here"), at(model.span, "a model without template")],
-                helps=[f'train policy = retemplate({model.name or "model"}, template = "…")'],
+                helps=[f'train policy = retemplate({model.name or "model"}, template = "chatml")'],
                 severity="error",
             )

@@ -95,8 +95,12 @@ class Tokenizers:
 
         tokenizer = deepcopy(headers.tokenizer)
         tokenizer.chat_template = model.settings["template"]
-        if model.settings.get("end"):
-            tokenizer.eos_token = model.settings["end"]
+        end = model.settings.get("end")
+        if end is not None and end not in tokenizer.get_vocab():
+            self.refused.append(RefusedModel(model, f"its vocabulary has no `{end}`, which ends each turn"))
+            return None
+        if end is not None:
+            tokenizer.eos_token = end
         return replace(headers, tokenizer=tokenizer)
 
     def _made(self, tokenizer: core.Tokenizer) -> PreTrainedTokenizerBase | None:

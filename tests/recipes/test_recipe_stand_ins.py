@@ -14,7 +14,7 @@ import pytest
 STAND_INS = Path(__file__).resolve().parents[2] / "examples" / "recipes" / "stand_ins"
 MODELS = sorted(path.parent for path in (STAND_INS / "models").glob("*/*/config.json"))
 PROMPTS = ("question", "prompt", "problem", "question_content", "problem_statement", "instruction", "init_prompt")
-BASE = ("Base", "Olmo-3", "Llama-3.1", "Llama-2-70b-hf", "Mistral-7B-v0.1", "gpt-j", "gemma-7b", "Qwen2.5-")
+BASE = ("QwQ", "Base", "Olmo-3", "Llama-3.1", "Llama-2-70b-hf", "Mistral-7B-v0.1", "gpt-j", "gemma-7b", "Qwen2.5-")
 CHATTING = [folder for folder in MODELS if "nstruct" in folder.name or not any(word in folder.name for word in BASE)]
 """All but base models: those have no chat format, or one that ends a turn otherwise than the model ends a text."""
 MOST_ROWS = 50

@@ -20,8 +20,8 @@ EXPECTED = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))
 """Per recipe what `ptc check` says of it, each with the sentence of the catalogue of checks that expects it there."""
 
 
-def checked(recipe: str) -> api.CheckResult:
-    return api.check_file(FOLDER / f"{recipe}.pt", stand_ins=StandIns(FOLDER / "stand_ins"))
+def checked(recipe: str, data: bool = False) -> api.CheckResult:
+    return api.check_file(FOLDER / f"{recipe}.pt", data=data, stand_ins=StandIns(FOLDER / "stand_ins"))
 
 
 def test_seventeen_recipes() -> None:
@@ -29,14 +29,30 @@ def test_seventeen_recipes() -> None:
     assert set(EXPECTED) <= set(RECIPES)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_findings_are_the_expected_ones(recipe: str) -> None:
-    result = checked(recipe)
+def findings(result: api.CheckResult) -> list[str]:
+    """``note C601 69``: how severe, which, in which line."""
     places = [one.labels[0].span for one in result.diagnostics]
     lines = [(place.text or result.source).position(place.start)[0] for place in places]
-    found = [f"{one.severity} {one.code} {line}" for one, line in zip(result.diagnostics, lines, strict=True)]
+    return [f"{one.severity} {one.code} {line}" for one, line in zip(result.diagnostics, lines, strict=True)]
+
+
+def expected(recipe: str) -> list[str]:
+    return [one["finding"] for one in EXPECTED.get(recipe, [])]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_findings_are_the_expected_ones(recipe: str) -> None:
+    found = findings(checked(recipe))
     assert not [finding for finding in found if finding.startswith("error")]
-    assert found == [one["finding"] for one in EXPECTED.get(recipe, [])]
+    assert found == expected(recipe)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_rows_show_nothing_more(recipe: str) -> None:
+    result = checked(recipe, data=True)
+    assert result.looked is not None and result.looked.startswith("looked at")
+    assert findings(result) == expected(recipe)
 
 
 @pytest.mark.parametrize("recipe", sorted(EXPECTED))

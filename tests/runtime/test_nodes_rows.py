@@ -49,6 +49,7 @@ def prompted(world: World, count: int = 400) -> Any:
         (op("lower", constant("AB")), ["ab", "ab"]),
         (op("length", column("t")), [9, 9]),
         (op("concat", constant("n="), column("n"), constant("!")), ["n=1!", "n=3!"]),
+        (op("concat", constant("of "), constant(["a", "b"])), ['of ["a", "b"]'] * 2),
         (op("ge", column("n"), constant(3)), [False, True]),
         (op("and", op("gt", column("n"), constant(0)), op("not", op("eq", column("n"), constant(3)))), [True, False]),
         (op("eq", column("gone"), constant(1)), [None, True]),
@@ -163,6 +164,14 @@ def test_concat_keeps_all_columns_and_renumbers_groups(tmp_path: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(InputWrong, match="two types"):
         world.run("concat", {}, **{"0": world.rows(a=[1]), "1": world.rows(a=["x"])})
+
+
+def test_texts_join_conversations_as_one_turn_each(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    asked = [{"role": "user", "content": "one?"}]
+    tables = {"0": world.rows(prompt=[asked]), "1": world.rows(prompt=["two?"], response=["two"])}
+    prompts = [row["prompt"] for row in world.records("concat", {}, **tables)]
+    assert prompts == [asked, [{"role": "user", "content": "two?"}]]
 
 
 # Sources

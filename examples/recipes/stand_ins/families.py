@@ -18,6 +18,9 @@ CHATML = """\
 {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
 """
 
+THINKING = CHATML.replace("assistant\\n' }}{%- endif", "assistant\\n<think>\\n' }}{%- endif")
+"""A model that cannot but think: its header opens the tag."""
+
 LLAMA_3 = """\
 {{- bos_token -}}
 {%- for message in messages -%}
@@ -247,7 +250,7 @@ MODELS = (
     qwen_3("Qwen/Qwen3-8B", Q8, base=False),
     qwen_3("Qwen/Qwen3-14B-Base", Q14, base=True),
     qwen_3("Qwen/Qwen3-32B", Q32, base=False),
-    Stand("Qwen/QwQ-32B", QWEN, shape(*QWEN_25_32, 40960, **QWEN_2, **LARGE_VOCABULARY), CHATML),
+    Stand("Qwen/QwQ-32B", QWEN, shape(*QWEN_25_32, 40960, **QWEN_2, **LARGE_VOCABULARY), THINKING),
     Stand("Qwen/Qwen2.5-0.5B", QWEN, shape(896, 24, 14, 2, 4864, 32768, **QWEN_2), CHATML, end="<|endoftext|>"),
     Stand("Qwen/Qwen2.5-3B", QWEN, shape(2048, 36, 16, 2, 11008, 32768, **QWEN_2), CHATML, end="<|endoftext|>"),
     Stand(

@@ -116,13 +116,13 @@ class Pool:
 
     def choice(self) -> tuple[Task, list[str]]:
         """A question with five choices; the answer is a letter."""
-        place, thing, kind, other = self._pick(PLACES, THINGS, KINDS, f"{PLACES} shop")
-        texts = [place, other, "a drawer of air", f"under the {thing[:-1]}", "nowhere at all"]
+        place, thing, kind, other, name, stuff = self._pick(PLACES, THINGS, KINDS, f"{PLACES} shop", NAMES, STUFFS)
+        texts = [place, other, f"{stuff} drawer", f"under {thing}", f"{name}'s {kind} box"]
         turn = self._number % 5
         texts = texts[turn:] + texts[:turn]
         letter = "ABCDE"[texts.index(place)]
         task = Task(
-            f"Somebody who mends {kind} {thing} for the {place} keeps most of them where?",
+            f"With {stuff} {name} mends the {place}'s {kind} {thing}. Where will they be kept?",
             letter,
             f"What is mended for the {place} is kept at the {place}.",
             f"What is mended for the {place} is kept there, so the answer is {letter}.",

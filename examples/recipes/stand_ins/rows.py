@@ -26,9 +26,9 @@ def turns(prompt: str, response: str) -> list[Row]:
     return [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
 
 
-def thought(task: Task) -> str:
-    """The good answer behind a train of thought."""
-    return f"<think>\n{task.reasoning}\n</think>\n\n{task.good}"
+def thought(task: Task, answer: str | None = None) -> str:
+    """An answer, by default the good one, behind a train of thought."""
+    return f"<think>\n{task.reasoning}\n</think>\n\n{answer or task.good}"
 
 
 def messages(kinds: tuple[Made, ...], think: bool = False, **more: Any) -> Callable[[Pool], list[Row]]:
@@ -59,7 +59,7 @@ def pairs(kinds: tuple[Made, ...], think: bool = False, **more: Any) -> Callable
         {
             "prompt": task.prompt,
             "chosen": turns(task.prompt, thought(task) if think else task.good),
-            "rejected": turns(task.prompt, task.bad),
+            "rejected": turns(task.prompt, thought(task, task.bad) if think else task.bad),
             **more,
         }
         for _, task in tasks(pool, kinds)
