@@ -36,8 +36,9 @@ def findings(result: api.CheckResult) -> list[str]:
     return [f"{one.severity} {one.code} {line}" for one, line in zip(result.diagnostics, lines, strict=True)]
 
 
-def expected(recipe: str) -> list[str]:
-    return [one["finding"] for one in EXPECTED.get(recipe, [])]
+def expected(recipe: str, rows: bool = False) -> list[str]:
+    """What is expected of the text alone; with `rows`, of the rows as well."""
+    return [one["finding"] for one in EXPECTED.get(recipe, []) if rows or not one.get("rows")]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -52,7 +53,7 @@ def test_findings_are_the_expected_ones(recipe: str) -> None:
 def test_rows_show_nothing_more(recipe: str) -> None:
     result = checked(recipe, data=True)
     assert result.looked is not None and result.looked.startswith("looked at")
-    assert findings(result) == expected(recipe)
+    assert findings(result) == expected(recipe, rows=True)
 
 
 @pytest.mark.parametrize("recipe", sorted(EXPECTED))
