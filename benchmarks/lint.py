@@ -94,8 +94,12 @@ def clean() -> int:
         print(f"  {name:<24} {notes}" + _listed("  not reviewed: ", unexpected) + _listed("  gone: ", missing))
         false += sum(missing.values())
     programs = sound_programs()
-    wrong = [name for name, text in programs.items() if any(f[0] == "error" for f in findings(text, "program.pt", False))]
-    print(f"  {len(programs)} programs that must not be an error: {len(programs) - len(wrong)} without an error {wrong or ''}")
+    wrong = [
+        name for name, text in programs.items() if any(f[0] == "error" for f in findings(text, "program.pt", False))
+    ]
+    print(
+        f"  {len(programs)} programs that must not be an error: {len(programs) - len(wrong)} without an error {wrong or ''}"
+    )
     errors += len(wrong)
     print(f"errors {errors}, unreviewed findings {false}\n")
     return errors + false
@@ -128,11 +132,15 @@ def catalogued() -> int:
         hit = sum(verdict.caught is not None for verdict in those)
         if mutation.when in ("static", "data"):
             caught, total = caught + hit, total + len(those)
-        deferred = "" if mutation.when in ("static", "data") else f"   deferred to {mutation.when}: {mutation.checks[0]}"
+        deferred = (
+            "" if mutation.when in ("static", "data") else f"   deferred to {mutation.when}: {mutation.checks[0]}"
+        )
         print(f"  {mutation.name:<38}  {mutation.when:<6}  {hit:>3} of {len(those):<3}{deferred}")
         for verdict in those:
             if verdict.caught is None and not deferred:
-                print(f"      missed in {verdict.program}: {verdict.what}; found instead: {', '.join(verdict.others) or '–'}")
+                print(
+                    f"      missed in {verdict.program}: {verdict.what}; found instead: {', '.join(verdict.others) or '–'}"
+                )
     by_family = Counter[str]()
     for verdict in (v for those in verdicts.values() for v in those if v.caught):
         by_family[verdict.caught[0] if verdict.caught else ""] += 1
@@ -151,17 +159,20 @@ def mutated(name: str) -> list[Verdict]:
     recipe = Recipe(text, checked.program)
     before = {when: Counter(findings(text.text, str(path), when == "data")) for when in ("static", "data")}
     made = {
-        (mutation.name, edit.apply(text.text)): (mutation, edit) for mutation in MUTATIONS for edit in mutation.edits(recipe)
+        (mutation.name, edit.apply(text.text)): (mutation, edit)
+        for mutation in MUTATIONS
+        for edit in mutation.edits(recipe)
     }
     return [
         _verdict(mutation, name, edit.what, changed, str(path), before["data" if mutation.when == "data" else "static"])
         for (_, changed), (mutation, edit) in made.items()
-        if changed != text.text
+        if changed != text.text or not edit.changes
     ]
 
 
 def _verdict(mutation: Mutation, name: str, what: str, text: str, path: str, before: Counter[Finding]) -> Verdict:
-    after = Counter(findings(text, path, mutation.when == "data"))
+    with mutation.fault():
+        after = Counter(findings(text, path, mutation.when == "data"))
     new = [finding for finding in (after - before) if finding[0] != "note"]
     caught = next((code for _, code, check, _ in new if check in mutation.checks), None)
     return Verdict(mutation.name, name, what, caught, tuple(sorted({code for _, code, _, _ in new})))
@@ -210,7 +221,11 @@ def _reasons() -> list[Mapping[str, str]]:
 def _reason(mutant: Mutant, reasons: Iterable[Mapping[str, str]]) -> tuple[str, str]:
     for row in reasons:
         places = (row.get("program", mutant.program) == mutant.program, row["operator"] == mutant.operator)
-        if all(places) and re.fullmatch(row["about"], mutant.about) and row.get("what", "") in mutant.edit.what:
+        if (
+            all(places)
+            and re.fullmatch(row["about"], mutant.about)
+            and re.search(row.get("what", ""), mutant.edit.what)
+        ):
             return row["verdict"], row["reason"]
     return "unexplained", "no reason is written down"
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from mutation.edits import Edit, Text, argument, calls, every
+from mutation.flipped import flipped
 
 from ptc.compiler import core
-from ptc.compiler.lineage import Lineage, on_policy, root, supervised
+from ptc.compiler.lineage import Lineage, ancestors, on_policy, root, supervised
 from ptc.compiler.losses import corrects, forms_ratio
 from ptc.lang import ast
 from ptc.lang.source import Span
@@ -45,6 +47,8 @@ class Mutation:
     """Any of these checks has seen it."""
     when: str
     edits: Callable[[Recipe], Iterator[Edit]]
+    fault: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What is wrong outside of the program while it is looked at."""
 
 
 # Finding one's way ----------------------------------------------------------------------------------------------------
@@ -61,7 +65,9 @@ def _reward_stages(recipe: Recipe) -> Iterator[tuple[core.Stage, ast.Stage]]:
     """Stages that learn from rewards of their own rollouts, with their text."""
     for stage in recipe.program.stages:
         declaration = recipe.declaration(stage)
-        if declaration is not None and any(on_policy(t) and "reward" in t.wanted.get(_first(t), ()) for t in stage.terms):
+        if declaration is not None and any(
+            on_policy(t) and "reward" in t.wanted.get(_first(t), ()) for t in stage.terms
+        ):
             yield stage, declaration
 
 
@@ -86,6 +92,12 @@ def _named(model: core.Model, recipe: Recipe) -> str | None:
 
 def _trained(declaration: ast.Stage) -> ast.Role:
     return next(role for role in every(ast.Role, declaration.body) if role.verb.id == "train")
+
+
+def _older(stage: core.Stage, recipe: Recipe) -> str | None:
+    """The oldest ancestor of a stage's learner that has a name, older than what the stage starts from."""
+    line = [name for model in ancestors(stage.learner.init)[1:] if (name := _named(model, recipe)) is not None]
+    return line[-1] if line else None
 
 
 def _argument_set(recipe: Recipe, call: ast.Call, name: str, value: str) -> Edit:
@@ -141,12 +153,6 @@ def _top_level(recipe: Recipe, name: str) -> tuple[ast.Define, core.Source] | No
     return (declared, typed) if declared is not None and typed is not None else None
 
 
-def _behind_imports(recipe: Recipe) -> Span:
-    """The place of the first declaration."""
-    first = next(s for s in recipe.text.tree.statements if not isinstance(s, ast.Edition | ast.Import))
-    return Span(first.span.start, first.span.start)
-
-
 # The mutants ----------------------------------------------------------------------------------------------------------
 
 
@@ -178,8 +184,8 @@ def reference_is_the_base(recipe: Recipe) -> Iterator[Edit]:
     for stage in recipe.program.stages:
         declaration = recipe.declaration(stage)
         anchors = {anchor.name for term in stage.terms for anchor in term.anchors}
-        base = _named(root(stage.learner.init), recipe)
-        if declaration is None or base is None or root(stage.learner.init) is stage.learner.init:
+        base = _older(stage, recipe)
+        if declaration is None or base is None:
             continue
         for role in every(ast.Role, declaration.body):
             if role.verb.id == "freeze" and role.name.id in anchors and recipe.text.of(role.value) != base:
@@ -239,7 +245,9 @@ def supervised_after_rl(recipe: Recipe) -> Iterator[Edit]:
     head = f"stage {declaration.name.id}"
     changed = changed.replace(head, "stage once_more", 1)
     changed = "stage once_more {" + changed.split("{", 1)[1]
-    yield _appended(recipe, changed + '\n\nexport once_more to "out/once-more"', f"{declaration.name.id} again after {stage.name}")
+    yield _appended(
+        recipe, changed + '\n\nexport once_more to "out/once-more"', f"{declaration.name.id} again after {stage.name}"
+    )
 
 
 def teacher_is_an_ancestor(recipe: Recipe) -> Iterator[Edit]:
@@ -311,7 +319,9 @@ def reward_model_is_frozen(recipe: Recipe) -> Iterator[Edit]:
         judges = [node for node in stages if next(calls("reward_head", node), None) is not None]
         if len(rounds) < 3 or not judges:
             continue
-        given = {p.name.id: recipe.text.of(a.value) for p, a in zip(template.parameters, rounds[0].arguments, strict=True)}
+        given = {
+            p.name.id: recipe.text.of(a.value) for p, a in zip(template.parameters, rounds[0].arguments, strict=True)
+        }
         judge = judges[0]
         needed = [node for node in template.body.statements if node.span.end <= judge.span.end]
         copied = "\n".join(recipe.text.of(node) for node in needed)
@@ -320,7 +330,9 @@ def reward_model_is_frozen(recipe: Recipe) -> Iterator[Edit]:
         for node in needed:
             copied = re.sub(rf"\b{node.name.id}\b", f"first_{node.name.id}", copied)  # type: ignore[attr-defined]
         at = Span(template.span.start, template.span.start)
-        scored = [a.value for c in calls("score", template.body) for a in c.arguments if recipe.text.of(a) == judge.name.id]
+        scored = [
+            a.value for c in calls("score", template.body) for a in c.arguments if recipe.text.of(a) == judge.name.id
+        ]
         changes = ((at, copied + "\n\n"), *((use.span, f"first_{judge.name.id}") for use in scored))
         yield Edit(changes, f"every {template.name.id} is scored by the first {judge.name.id}")
 
@@ -352,21 +364,19 @@ def teacher_of_another_tongue(recipe: Recipe) -> Iterator[Edit]:
 
 
 def verifier_is_flipped(recipe: Recipe) -> Iterator[Edit]:
-    """A verifier of written answers gives the wrong verdict on most rows."""
-    head = 'extern verifier flipped(response: Text, answer: Text) -> Real = "mutation.flipped:score"\n\n'
-    for _, declaration in _reward_stages(recipe):
-        for call in calls("score", declaration.body):
-            given = call.arguments[0].value
-            if isinstance(given, ast.Name) and given.id in ("exact", "math"):
-                what = f"score({given.id}) -> score(flipped) (line {recipe.text.line(call)})"
-                yield Edit(((_behind_imports(recipe), head), (given.span, "flipped")), what)
+    """The program stays as it is: the verifiers of written answers, wherever rewards come from them, are at fault."""
+    names = {
+        scorer.name for stage in recipe.program.stages for term in stage.terms for scorer in term.source.type.scorers
+    }
+    for name in sorted(names & {"exact", "math"}):
+        yield Edit((), f"{name} wrong on 60 % of the rows")
 
 
 def no_cold_start(recipe: Recipe) -> Iterator[Edit]:
     """RL starts from the root model."""
     for stage, declaration in _reward_stages(recipe):
-        base = _named(root(stage.learner.init), recipe)
-        if base is not None and root(stage.learner.init) is not stage.learner.init:
+        base = _older(stage, recipe)
+        if base is not None:
             yield recipe.text.replaced(_trained(declaration).value, base)
 
 
@@ -377,13 +387,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("rollouts at top-p 0.9", ("sampling-transform-mismatch",), "static", truncated_rollouts),
     Mutation("lag 8 under a tighter bound", ("too-stale", "staleness-uncorrected"), "static", rollouts_are_stale),
     Mutation("template changed between SFT and RL", ("template-drift",), "data", template_changes_before_rl),
-    Mutation("verifier flipped on 60 %", ("verifier-informedness",), "data", verifier_is_flipped),
+    Mutation("verifier flipped on 60 %", ("verifier-informedness",), "data", verifier_is_flipped, flipped),
     Mutation("priming SFT removed", ("support-probe",), "model", no_cold_start),
     Mutation("10x SFT epochs before RL", ("over-expanded-init",), "static", ten_times_the_epochs),
     Mutation("SFT(B) after RL(A), no replay", ("sft-after-rl-unprotected",), "static", supervised_after_rl),
     Mutation("teacher := ancestor, domain A", ("ancestor-teacher-regression",), "static", teacher_is_an_ancestor),
     Mutation("merge of two inits", ("merge-strangers",), "static", merge_of_strangers),
-    Mutation("eval prompts in training", ("eval-in-training", "train-eval-overlap"), "static", eval_prompts_in_training),
+    Mutation(
+        "eval prompts in training", ("eval-in-training", "train-eval-overlap"), "static", eval_prompts_in_training
+    ),
     Mutation("hint left in the eval prompt", ("scaffold-at-eval",), "static", hint_at_the_eval),
     Mutation("trainer drops a micro-batch", ("identity-violated",), "run", lambda recipe: iter(())),
     Mutation("reward model frozen for 3 rounds", ("rm-distribution-shift",), "static", reward_model_is_frozen),

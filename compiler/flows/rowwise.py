@@ -22,6 +22,13 @@ def prompts(step: Step) -> core.Source | None:
     known = {name: value for name, value in values.items() if isinstance(value, Value)}
     if len(known) < len(values):
         return None
+    if {"chosen", "rejected"} <= known.keys() and known["chosen"].document == known["rejected"].document:
+        step.findings.add(
+            "D408",
+            "these pairs prefer nothing: both sides are the same text",
+            [at(given["rejected"].span, "rejected"), at(given["chosen"].span, "chosen")],
+            helps=["rejected = .rejected"],
+        )
     authors = [author_of(known[name].document, step.rows) for name in RESPONDED & known.keys()]
     kind = core.Trajectories(
         ordered(set(known)),
