@@ -97,9 +97,8 @@ def clean() -> int:
     wrong = [
         name for name, text in programs.items() if any(f[0] == "error" for f in findings(text, "program.pt", False))
     ]
-    print(
-        f"  {len(programs)} programs that must not be an error: {len(programs) - len(wrong)} without an error {wrong or ''}"
-    )
+    right = len(programs) - len(wrong)
+    print(f"  {len(programs)} programs that must not be an error: {right} without an error {wrong or ''}")
     errors += len(wrong)
     print(f"errors {errors}, unreviewed findings {false}\n")
     return errors + false
@@ -128,19 +127,17 @@ def catalogued() -> int:
     print("mutants of the catalogue of checks        kind    caught")
     caught = total = 0
     for mutation in MUTATIONS:
+        if mutation.when not in ("static", "data"):
+            print(f"  {mutation.name:<38}  {mutation.when:<6}  deferred: {', '.join(mutation.checks)}")
+            continue
         those = verdicts[mutation.name]
         hit = sum(verdict.caught is not None for verdict in those)
-        if mutation.when in ("static", "data"):
-            caught, total = caught + hit, total + len(those)
-        deferred = (
-            "" if mutation.when in ("static", "data") else f"   deferred to {mutation.when}: {mutation.checks[0]}"
-        )
-        print(f"  {mutation.name:<38}  {mutation.when:<6}  {hit:>3} of {len(those):<3}{deferred}")
+        caught, total = caught + hit, total + len(those)
+        print(f"  {mutation.name:<38}  {mutation.when:<6}  {hit:>3} of {len(those)}")
         for verdict in those:
-            if verdict.caught is None and not deferred:
-                print(
-                    f"      missed in {verdict.program}: {verdict.what}; found instead: {', '.join(verdict.others) or '–'}"
-                )
+            if verdict.caught is None:
+                others = ", ".join(verdict.others) or "–"
+                print(f"      missed in {verdict.program}: {verdict.what}; found instead: {others}")
     by_family = Counter[str]()
     for verdict in (v for those in verdicts.values() for v in those if v.caught):
         by_family[verdict.caught[0] if verdict.caught else ""] += 1
@@ -150,21 +147,22 @@ def catalogued() -> int:
     return 0 if recall >= RECALL else 1
 
 
-def mutated(name: str) -> list[Verdict]:
-    """Every mutant of one recipe."""
+def mutated(name: str, looks: tuple[str, ...] = ("static", "data")) -> list[Verdict]:
+    """Every mutant of one recipe that these kinds of look can find."""
     path = recipes()[name]
     text = read(str(path), path.read_text(encoding="utf-8"))
     checked = api.check_file(path, stand_ins=STAND_INS).checked
     assert checked is not None
     recipe = Recipe(text, checked.program)
-    before = {when: Counter(findings(text.text, str(path), when == "data")) for when in ("static", "data")}
+    before = {when: Counter(findings(text.text, str(path), when == "data")) for when in looks}
     made = {
         (mutation.name, edit.apply(text.text)): (mutation, edit)
         for mutation in MUTATIONS
+        if mutation.when in looks
         for edit in mutation.edits(recipe)
     }
     return [
-        _verdict(mutation, name, edit.what, changed, str(path), before["data" if mutation.when == "data" else "static"])
+        _verdict(mutation, name, edit.what, changed, str(path), before[mutation.when])
         for (_, changed), (mutation, edit) in made.items()
         if changed != text.text or not edit.changes
     ]

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from mutation.edits import Edit, Text, argument, calls, every
 from mutation.flipped import flipped
-
 from ptc.compiler import core
-from ptc.compiler.lineage import Lineage, ancestors, on_policy, root, supervised
+from ptc.compiler.lineage import Lineage, on_policy, root, supervised
 from ptc.compiler.losses import corrects, forms_ratio
 from ptc.lang import ast
 from ptc.lang.source import Span
@@ -96,7 +95,11 @@ def _trained(declaration: ast.Stage) -> ast.Role:
 
 def _older(stage: core.Stage, recipe: Recipe) -> str | None:
     """The oldest ancestor of a stage's learner that has a name, older than what the stage starts from."""
-    line = [name for model in ancestors(stage.learner.init)[1:] if (name := _named(model, recipe)) is not None]
+    line = [
+        name
+        for model in recipe.lineage.ancestors(stage.learner.init)[1:]
+        if (name := _named(model, recipe)) is not None
+    ]
     return line[-1] if line else None
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mutation.edits import Edit, Text, calls, every, short
-
 from ptc.lang import ast
 from ptc.lang.units import spelled
 
@@ -59,7 +59,7 @@ def delete_stage(text: Text) -> Iterator[Edit]:
 def reorder_stages(text: Text) -> Iterator[Edit]:
     """A stage and the one behind it trade places."""
     stages = [statement for statement in text.tree.statements if isinstance(statement, ast.Stage)]
-    for first, second in zip(stages, stages[1:], strict=False):
+    for first, second in pairwise(stages):
         what = f"stage {second.name.id} before {first.name.id}"
         yield Edit(((first.span, text.of(second)), (second.span, text.of(first))), what)
 
