@@ -14,6 +14,7 @@ from ptc.compiler.evals import Evals
 from ptc.compiler.externs import Externs
 from ptc.compiler.findings import Findings
 from ptc.compiler.flows import Flows
+from ptc.compiler.given import Given
 from ptc.compiler.imports import Imports, Library
 from ptc.compiler.models import Models
 from ptc.compiler.objectives import Objectives
@@ -134,7 +135,7 @@ def _shop(catalogue: Catalogue, library: Library, settings: Mapping[str, str], f
         borders,
         Parameters(findings, borders, settings),
         Externs(findings, borders),
-        Recipes(findings, borders),
+        Recipes(findings, borders, Given(findings)),
         Imports(catalogue, library, findings),
         Observers(findings, models, evals),
     )
