@@ -76,7 +76,9 @@ def check_rm_distribution_shift(view: View, findings: Findings) -> None:
             if not own or any(same_weights(model, writer) for _, model in own):
                 continue
             source, model = min(own, key=lambda pair: line.index(bare(pair[1])))
-            between = view.lineage.behind(writer)[0]
+            between = next(iter(view.lineage.behind(writer)), None)
+            if between is None:  # an average of what was judged: no stage has changed how it answers
+                continue
             findings.add(
                 "C610",
                 f"`{scorer.name}` has learned from {name_of(model)}, and judges {name_of(writer)}",
