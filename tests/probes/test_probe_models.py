@@ -64,6 +64,29 @@ def test_a_model_without_a_template(workshop: Workshop) -> None:
     assert codes(workshop.learned(rows, tokenizer, dressed)) == []
 
 
+def test_models_of_two_templates_are_merged(workshop: Workshop) -> None:
+    workshop.rows("rows.jsonl", [{"prompt": "a", "response": "b"}])
+    workshop.model("first")
+    workshop.model("second", chatml(THINKING))
+    program = (
+        'source rows = jsonl("rows.jsonl")\nmodel first = local.model("first")\nmodel second = local.model("second")\n'
+        f"model base = merge([first, second])\n{SFT}"
+    )
+    found = one(workshop.check(program), "D404")
+    assert found.title.startswith("`base` merges models of two chat templates: the templates differ")
+    workshop.model("second")
+    assert "D404" not in codes(workshop.result_of().diagnostics)
+
+
+def test_long_traces_alone_for_a_small_student(workshop: Workshop) -> None:
+    body = SFT.replace("minimize", "max_length = 30Ki\n  minimize")
+    rows = [{"prompt": f"a{n}", "response": "word " * 4000} for n in range(3)]
+    found = one(workshop.learned(rows, body=body, context=32768), "C615")
+    assert found.severity == "note" and "learns from long traces alone" in found.title
+    mixed = [*rows, *({"prompt": f"b{n}", "response": "short"} for n in range(9))]
+    assert "C615" not in codes(workshop.learned(mixed, body=body, context=32768), notes=True)
+
+
 def test_a_tokenizer_that_names_no_end(workshop: Workshop) -> None:
     tokenizer = chatml()
     tokenizer.eos_token = None
