@@ -32,7 +32,7 @@ KEYWORDS: Mapping[str, str] = {
     "every": "How often: `every 20 steps`.",
     "protect": "What later stages must keep: `protect skill within 2 points`.",
     "within": "A bound: of staleness (`by policy within 8 steps`), or of a loss (`within 2 points`).",
-    "allow": "Accepts one finding in one place, with a reason: `allow(false_on_policy, \"a control\")`.",
+    "allow": "Accepts one finding in one place, with a reason: `allow(reward_is_metric, \"a toy\")`.",
     "report": "Measures an eval of every stage that an export depends on.",
     "export": "Copies a model to a folder: `export small to \"out/small\"`.",
     "to": "Where an export goes.",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptc.compiler import glossary
 from ptc.compiler.findings import CHECKS
+from ptc.compiler.observers import may_be_allowed
 from ptc.compiler.settings import EXAMPLES, SETTINGS
 from ptc.lang import ast
 from ptc.lang.cursor import Cursor, cursor
@@ -73,7 +74,7 @@ def _proposed(document: Document, here: Cursor) -> Iterator[Item]:
         case "claimed":
             yield from names(document, here, ("eval",))
         case "check":
-            yield from _checks()
+            yield from _checks(document)
         case "unit":
             yield from _units(here)
         case "which":
@@ -124,11 +125,15 @@ def _units(here: Cursor) -> Iterator[Item]:
             yield Item(name, Kind.Unit)
 
 
-def _checks() -> Iterator[Item]:
+def _checks(document: Document) -> Iterator[Item]:
+    """What may be allowed; first what has been found in this program."""
+    found = {diagnostic.name for diagnostic in document.result.diagnostics}
     for check in CHECKS:
-        name = check.name.replace("-", "_")
-        about = describing.check(check.code) or ""
-        yield Item(name, Kind.EnumMember, f"{check.code}, {check.severity}", about, f'{name}, "${{1:why}}"')
+        if may_be_allowed(check):
+            name = check.name.replace("-", "_")
+            order = 1 if check.name in found else 5
+            detail, about = f"{check.code}, {check.severity}", describing.check(check.code) or ""
+            yield Item(name, Kind.EnumMember, detail, about, f'{name}, "${{1:why}}"', order)
 
 
 _BASE = re.compile(r"([^\W\d]\w*(?:[ \t]*\.[ \t]*\w+)*)[ \t]*\.[ \t]*\Z")

@@ -354,7 +354,7 @@ def test_what_cannot_be_read_is_not_formatted(file: File) -> None:
         (HEAD + "stage s ", ["expands", "consolidates"], ["skill"]),
         (HEAD + "stage s expands ", ["skill"], ["tasks"]),
         (HEAD + "stage s {\n  batch = 32 ", ["prompts", "samples"], ["epochs"]),
-        (HEAD + "stage s {\n  allow(", ["false_on_policy"], ["tasks"]),
+        (HEAD + "stage s {\n  allow(", ["reward_is_metric", "role_claim_unsupported"], ["false_on_policy", "tasks"]),
         (HEAD + "stage s {\n  watch skill ", ["every"], []),
         (HEAD + "param x: ", ["Real", "Count"], ["Trained"]),
         (HEAD + 'source g = gym("', ["chain_sum"], []),
