@@ -15,6 +15,9 @@ from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
 
+BOUND_BY = {"Trained": "train", "Anchor": "freeze", "Frozen": "freeze"}
+"""The words that bind a model to a role, by the type that an objective asks for."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -162,9 +165,11 @@ def _too_many(signature: Signature, extra: ast.Argument, findings: Findings) -> 
 
 
 def _missing(signature: Signature, parameter: Parameter, call: Span, findings: Findings) -> None:
+    verb = BOUND_BY.get(parameter.kind)
+    bound = [f"{verb} {parameter.name} = …", f"{signature.name}(…, {parameter.name})"] if verb is not None else []
     findings.add(
         "N104",
         f"`{signature.name}` needs `{parameter.name}`",
         [at(call, f"`{parameter.name}` is not given")],
-        helps=[signature.example or f"{parameter.name} = …"],
+        helps=bound or [signature.example or f"{parameter.name} = …"],
     )

@@ -26,6 +26,15 @@ EXAMPLES = {
     "sample": ["|> sample(policy, …)"],
 }
 """A setting as a program writes it, for those who know it under another name."""
+PLACED = {
+    "micro_batch": ["micro_batch = 8  in profile.toml"],
+    "precision": ['precision = "bfloat16"  in profile.toml'],
+    "engine": ['engine = "vllm"  in profile.toml'],
+    "checkpoint_every": ["checkpoint_every = 100  in profile.toml"],
+    "store": ['store = ".ptc"  in profile.toml', 'export … to "folder"'],
+    "devices": ["devices = 1  in profile.toml"],
+}
+"""What is no setting of a program, as a profile writes it."""
 
 SIMPLE = (
     listed("stage", "max_length", "tokens", least=2),
@@ -95,11 +104,15 @@ class Settings:
         guess = closest(name.id, SETTINGS)
         title = from_trl or f"a stage has no setting `{name.id}`"
         helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
-        if row is not None:
+        notes = [] if from_trl else [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
+        if row is not None and row.where == "profile":
+            helps += PLACED.get(row.ours, [])
+            notes = ["a profile says where and how:  ptc run FILE --profile profile.toml"]
+        elif row is not None:
             helps += EXAMPLES.get(row.ours if row.where == "stage" else row.where, [])
-        notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
         self.findings.add("N105", title, [at(name.span, "not a setting")], notes, helps)
-        return {row.ours if row is not None else guess or ""}
+        meant = row.ours if row is not None else guess or ""
+        return {"optimizer" if row is not None and row.where == "adamw" else meant}
 
     def settled(self, draft: Draft) -> Settled | None:
         """All settings together; None after a report. Every one is looked at, whatever the others are."""
