@@ -56,3 +56,8 @@ def test_stop(number: int, request: pytest.FixtureRequest) -> None:
 def test_no_code_is_met_twice() -> None:
     codes = [each.code for program, _ in _stops() for each in _checked(program).diagnostics]
     assert len(set(codes)) == len(codes)
+
+
+def test_the_readme_shows_the_first() -> None:
+    _, printed = _stops()[0]
+    assert printed.text.removesuffix("\n\n1 error\n") in (ROOT / "README.md").read_text(encoding="utf-8")
