@@ -42,5 +42,6 @@ def test_a_long_chain_is_walked(first: str, step: str) -> None:
 
 @pytest.mark.slow
 def test_time_grows_with_length() -> None:
-    few, many = (SCALING["seconds"](SCALING["line"](stages)) for stages in (100, 1_000))
+    low, high = (SCALING["line"](stages) for stages in (100, 1_000))
+    few, many = SCALING["ratio"](lambda: SCALING["checked"](low), lambda: SCALING["checked"](high), 1)
     assert many < 15 * few
