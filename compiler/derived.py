@@ -72,7 +72,8 @@ class Derived:
         bound = bind(signature, call.arguments, call.span, self.findings)
         if name == "merge":
             return Merging(self.findings, self.models).merge(call, bound, scope)
-        base = self.models.model(bound.given[signature.parameters[0].name], scope) if bound.given else None
+        given = bound.given.get(signature.parameters[0].name)
+        base = self.models.model(given, scope) if given is not None else None
         if base is None or not bound.whole:
             return None
         match name:

@@ -93,6 +93,12 @@ def test_anything_is_answered(text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("call", ["lora(rank = 4)", "merge_adapter()", 'retemplate(template = "x")', "value_head()"])
+def test_a_model_made_of_nothing_is_one_error(call: str) -> None:
+    found = api.check_text(f"edition 2026\nmodel a = {call}\n").diagnostics
+    assert [each.code for each in found if each.severity == "error"] == ["N104"]
+
+
 def test_every_finding_has_a_place_and_every_place_is_in_the_text() -> None:
     for text in mutants()[:60]:
         result = api.check_text(text)
