@@ -240,5 +240,5 @@ def with_default_shape(settings: dict[str, Json]) -> dict[str, Json]:
     shape = dict(settings)
     shape["heads"] = shape["heads"] or max(1, shape["hidden"] // shape["head_dim"])
     shape["kv_heads"] = shape["kv_heads"] or shape["heads"]
-    shape["intermediate"] = shape["intermediate"] or max(8, round(shape["hidden"] * 8 / 3 / 8) * 8)
+    shape["intermediate"] = shape["intermediate"] or max(8, (2 * shape["hidden"] + 3) // 6 * 8)
     return shape

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ptc.lang.keywords import OPENERS, TOP_LEVEL
+from ptc.lang.keywords import GOING_ON, OPENERS, TOP_LEVEL
 from ptc.lang.source import Span
 
 _PIECES = re.compile(
@@ -25,6 +25,8 @@ _PIECES = re.compile(
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _GOES_ON = re.compile(r"(?:[=+\-*/,<>@.:]|\|>|\b(?:and|or|not|if|then|else))[ \t\r\n]*\Z")
 """A text that ends like this wants another line."""
+_OPENING = re.compile(r"[^\W\d]\w*(?:\([^\W\d]\w*\))?[ \t]*=(?!=)|where[ \t]+[^\W\d]")
+"""A setting, and a condition of an objective; `where(c, a, b)` is a value."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class LineStart:
     column: int
     word: str
     depth: int
+    certain: bool
+    """A statement begins here, unless it stands in brackets: its first words can stand nowhere else."""
     fresh: bool
-    """Outside brackets, a statement may begin here: the text before it does not end in an operator or a comma, or the
-    word is one that opens statements and goes on with none."""
+    """A statement may begin here: that is certain, or the word goes on with none and the text before it ends in no
+    operator or comma."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,25 @@ def scan(text: str, start: int = 0, end: int | None = None) -> Layout:
         elif kind in ("line", "word"):
             offset = piece.start("word")
             column = offset - (text.rfind("\n", 0, offset) + 1) + 1
-            between = text[max(code_end, offset - 200) : offset]
-            goes_on = _GOES_ON.search(re.sub(r"#[^\n]*", "", between)) is not None
+            last = _end_of_code(text, offset, comments)
+            goes_on = _GOES_ON.search(text, max(code_end, last - 20), last) is not None
             word = piece.group("word")
-            lines.append(LineStart(offset, column, word, len(stack), not goes_on or word in OPENERS))
+            certain = word in OPENERS or _OPENING.match(text, offset, end) is not None
+            fresh = certain or not (goes_on or word in GOING_ON)
+            lines.append(LineStart(offset, column, word, len(stack), certain, fresh))
         code_end = piece.end()
     if unclosed is None and stack:
         unclosed = stack[-1]
     return Layout(tuple(comments), tuple(lines), tuple(brackets), unclosed_string, unclosed, stray, deepest)
+
+
+def _end_of_code(text: str, offset: int, comments: list[Span]) -> int:
+    """Where the code before an offset ends: before blanks and comments."""
+    number = len(comments)
+    while True:
+        while offset and text[offset - 1] in " \t\r\n":
+            offset -= 1
+        if not number or comments[number - 1].end < offset:
+            return offset
+        number -= 1
+        offset = comments[number].start

@@ -137,11 +137,31 @@ class _Parsing:
         if not isinstance(tree, Stop):
             return self._build(tree, piece.start)
         layout = scan(self.text, piece.start, piece.end)
-        body = self._body(piece, layout)
-        if body is not None:
-            return (body,)
+        known = self._body(piece, layout, where) or self._beginning(piece, tree)
+        if known is not None:
+            return known
         self._report(piece, layout, tree)
         return (self._unreadable(piece),)
+
+    def _beginning(self, piece: _Piece, stop: Stop) -> tuple[ast.Statement, ...] | None:
+        """The statements before the line that stopped the reading, if it stands on their margin and goes on with none.
+
+        `§ budget = 3 epochs` is no reason to lose the statement above it.
+        """
+        line = self.text.rfind("\n", piece.start, stop.start) + 1
+        goes_on = "OPERATOR" in stop.wanted and self.text[stop.start : stop.start + 1] in _GOING_ON
+        if not line or self.text[line : stop.start].strip() or goes_on:
+            return None
+        margin = _FIRST_WORD.match(self.text, piece.start, piece.end)
+        if margin is None or self._column(stop.start) > self._column(margin.start("word")):
+            return None
+        before = self._read(_Piece(piece.start, line), where=stop.where)
+        if isinstance(before, Stop) or not before.children:
+            return None
+        return (*self._build(before, piece.start), *self._statement(_Piece(stop.start, piece.end), stop.where))
+
+    def _column(self, offset: int) -> int:
+        return self.source.position(offset)[1]
 
     def _report(self, piece: _Piece, layout: Layout, stop: Stop) -> None:
         self.diagnostics.append(self._unbalanced(layout, piece.end) or explain(stop))
@@ -154,7 +174,7 @@ class _Parsing:
 
     # A block, statement by statement ---------------------------------------------------------------------------------
 
-    def _body(self, piece: _Piece, layout: Layout) -> ast.Statement | None:
+    def _body(self, piece: _Piece, layout: Layout, where: str) -> tuple[ast.Statement, ...] | None:
         """A stage, objective or recipe whose head reads, with each statement of its block read alone; else None."""
         first = _FIRST_WORD.match(self.text, piece.start, piece.end)
         if first is None or first["word"] not in _WITH_BODY:
@@ -168,11 +188,9 @@ class _Parsing:
         inside = opening.offset + 1
         closing = next((b for b in layout.brackets if b.char == "}" and b.depth == 0), None)
         end = closing.offset if closing is not None else piece.end
-        if closing is not None and self.text[closing.offset + 1 : piece.end].strip():
-            rest = _Piece(closing.offset + 1, piece.end)
-            tree = self._read(rest)
-            if isinstance(tree, Stop) or tree.children:
-                return None
+        behind = () if closing is None else _cut(self.text, closing.offset + 1, piece.end, [])
+        if behind and (not layout.balanced or self.text[behind[0].start : piece.end].lstrip().startswith("{")):
+            return None
         built = self._build(head, piece.start)[0]
         assert isinstance(built, ast.Stage | ast.Objective | ast.Recipe)
         reported = len(self.diagnostics)
@@ -187,7 +205,8 @@ class _Parsing:
         if isinstance(built, ast.Objective):
             statements = [with_loss(statement) for statement in statements]
         body = ast.Block(span, tuple(statements), self.comments.closing(end))
-        return replace(built, span=built.span.to(span), body=body)
+        whole = replace(built, span=built.span.to(span), body=body)
+        return (whole, *(statement for part in behind for statement in self._statement(part, where)))
 
     def _unbalanced(self, layout: Layout, end: int) -> Diagnostic | None:
         """The bracket or string that spoils a piece, if one does."""
@@ -214,6 +233,8 @@ def _opens_statement(text: str, line: LineStart) -> bool:
 
 
 _CONFLICT = re.compile(r"^(<{7}(?: .*)?)$(?:.*\n)*?={7}\n(?:.*\n)*?^(>{7}(?: .*)?)$", re.MULTILINE)
+_GOING_ON = "|&+-*/<>.,"
+"""What a line begins with that goes on with the one above it, even if it cannot be read."""
 _FIRST_WORD = re.compile(r"(?:\s|#[^\n]*)*(?P<word>[^\W\d]\w*)")
 _TWO_WORDS = re.compile(r"\w+[ \t]+[^\W\d]\w*[ \t]*[={]")
 
@@ -228,9 +249,10 @@ def _cut(text: str, start: int, end: int, cuts: list[int]) -> list[_Piece]:
 def _starts_within(layout: Layout, start: int, end: int) -> list[int]:
     """Where the statements of a block begin: lines at its own depth, or, where its brackets are torn, at its margin."""
     lines = [line for line in layout.lines if start <= line.offset < end]
-    if layout.balanced:
-        return [line.offset for line in lines if line.depth == 1 and line.fresh]
     margin = lines[0].column if lines else 0
+    if layout.balanced:
+        within = [line for line in lines if line.depth == 1 and (line.certain or line.column <= margin)]
+        return [line.offset for line in within if line.fresh]
     return [line.offset for line in lines if line.column == margin]
 
 

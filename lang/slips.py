@@ -45,19 +45,6 @@ def _equals(stop: Stop) -> Diagnostic | None:
     return None
 
 
-def _absent_value(stop: Stop) -> Diagnostic | None:
-    """`lr =` and a new line: the parser took the next setting's name for the value."""
-    name = stop.before()
-    if stop.found not in ("EQUAL", "LBRACE") or not stop.begins_line(name) or "OPERATOR" not in stop.wanted:
-        return None
-    before = stop.before(name.start)
-    sign = stop.text(before)
-    if sign not in KEYWORDS and sign not in ("=", "|>", "+", "-", "*", "/", ",", "(", "["):
-        return None
-    place = stop.part(before.end, before.end)
-    return mistakes.expected("a value", after(sign), place, "another statement", name, False)
-
-
 def _separator(stop: Stop) -> Diagnostic | None:
     if stop.found == "COMMA" and "STATEMENT" in stop.wanted:
         return mistakes.other_spelling(",", stop.place, "statements need no separator", "leave out the `,`")
@@ -115,7 +102,6 @@ def _unknown_word(stop: Stop, word: str, place: Span) -> Diagnostic:
 SLIPS: tuple[Callable[[Stop], Diagnostic | None], ...] = (
     _reserved,
     _equals,
-    _absent_value,
     _separator,
     _missing_comma,
     _chained,

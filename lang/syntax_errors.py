@@ -18,6 +18,8 @@ def explain(stop: Stop) -> Diagnostic:
         diagnostic = slip(stop)
         if diagnostic is not None:
             return diagnostic
+    if stop.wanted == {"STATEMENT"}:
+        return mistakes.expected("a statement", "here", stop.place, found(stop), stop.place, True)
     before = stop.before()
     word = stop.text(before)
     want = expectation(stop.wanted)
