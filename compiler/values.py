@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from ptc.lang.suggest import closest
 
 Value = float | int | str | bool | None
 
+MOST_DIGITS = 18
+"""Of whole numbers, as in texts."""
 BINARY_MULTIPLES = {"Ki": 2**10, "Mi": 2**20}
 DECIMAL_MULTIPLES = {"k": 10**3, "M": 10**6}
 COUNTED = {
@@ -239,8 +242,11 @@ def _number(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Val
     if isinstance(value, bool) or not isinstance(value, int | float):
         scope.findings.add("T105", f"`{name}` must be a number", [at(span, "not a number")])
         return UNKNOWN
-    if kind in ("int", "tokens") and value != int(value):
-        scope.findings.add("T105", f"`{name}` must be a whole number", [at(span, "not a whole number")])
+    if kind in ("int", "tokens") and not is_whole(value):
+        scope.findings.add("T105", f"`{name}` must be a whole number", [at(span, _no_whole_number(value))])
+        return UNKNOWN
+    if not math.isfinite(value):
+        scope.findings.add("T105", f"`{name}` must be a number", [at(span, "too large for one")])
         return UNKNOWN
     least = 0.0 if kind == "share" else parameter.least
     most = 1.0 if kind == "share" else parameter.most
@@ -249,6 +255,14 @@ def _number(parameter: Parameter, value: Value, span: Span, scope: Scope) -> Val
         scope.findings.add("U204", f"`{name}` must be {bounds}", [at(span, f"{value:g} is outside")])
         return UNKNOWN
     return int(value) if kind in ("int", "tokens") else float(value)
+
+
+def is_whole(value: float) -> bool:
+    return abs(value) < 10**MOST_DIGITS and value == int(value)
+
+
+def _no_whole_number(value: float) -> str:
+    return "not a whole number" if abs(value) < 10**MOST_DIGITS else f"more than {MOST_DIGITS} digits"
 
 
 def _bounds(kind: str, least: float | None, most: float | None) -> str:
@@ -277,7 +291,7 @@ def count(expr: ast.Expr, scope: Scope, units: tuple[str, ...], what: str, examp
     if isinstance(expr, ast.Missing):
         return None
     if isinstance(expr, ast.Number) and expr.unit in COUNTED and COUNTED[expr.unit] in units:
-        if expr.value != int(expr.value) or expr.value < (0 if units == ("steps",) else 1):
+        if not is_whole(expr.value) or expr.value < (0 if units == ("steps",) else 1):
             scope.findings.add("U204", f"{what} must be a whole number, at least 1", [at(expr.span, "is not")])
             return None
         return core.Count(int(expr.value), COUNTED[expr.unit])

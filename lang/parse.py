@@ -19,7 +19,7 @@ from ptc.lang.build import Builder, with_loss
 from ptc.lang.comments import Comments
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.grammar import parser
-from ptc.lang.keywords import KEYWORDS
+from ptc.lang.keywords import GOING_ON, KEYWORDS
 from ptc.lang.layout import Layout, LineStart, is_top_level, scan
 from ptc.lang.placement import place
 from ptc.lang.source import Source, Span
@@ -144,21 +144,18 @@ class _Parsing:
         return (self._unreadable(piece),)
 
     def _beginning(self, piece: _Piece, stop: Stop) -> tuple[ast.Statement, ...] | None:
-        """The statements before the line that stopped the reading, if it stands on their margin and goes on with none.
-
-        `§ budget = 3 epochs` is no reason to lose the statement above it.
-        """
+        """The statements before the line that stopped the reading, if it stands on their margin and goes on with none:
+        `§ budget = 3 epochs` is no reason to lose the statement above it."""
         line = self.text.rfind("\n", piece.start, stop.start) + 1
-        goes_on = "OPERATOR" in stop.wanted and self.text[stop.start : stop.start + 1] in _GOING_ON
-        if not line or self.text[line : stop.start].strip() or goes_on:
+        first, margin = _NOT_BLANK.search(self.text, line), _FIRST_WORD.match(self.text, piece.start, piece.end)
+        if not line or first is None or margin is None or self._column(first.start()) > self._column(margin.start(1)):
             return None
-        margin = _FIRST_WORD.match(self.text, piece.start, piece.end)
-        if margin is None or self._column(stop.start) > self._column(margin.start("word")):
+        if first.group() in GOING_ON or ("OPERATOR" in stop.wanted and first.group() in _GOING_ON_SIGNS):
             return None
         before = self._read(_Piece(piece.start, line), where=stop.where)
         if isinstance(before, Stop) or not before.children:
             return None
-        return (*self._build(before, piece.start), *self._statement(_Piece(stop.start, piece.end), stop.where))
+        return (*self._build(before, piece.start), *self._statement(_Piece(first.start(), piece.end), stop.where))
 
     def _column(self, offset: int) -> int:
         return self.source.position(offset)[1]
@@ -233,7 +230,8 @@ def _opens_statement(text: str, line: LineStart) -> bool:
 
 
 _CONFLICT = re.compile(r"^(<{7}(?: .*)?)$(?:.*\n)*?={7}\n(?:.*\n)*?^(>{7}(?: .*)?)$", re.MULTILINE)
-_GOING_ON = "|&+-*/<>.,"
+_NOT_BLANK = re.compile(r"\w+|[^\s\w]")
+_GOING_ON_SIGNS = tuple("|&+-*/<>.,")
 """What a line begins with that goes on with the one above it, even if it cannot be read."""
 _FIRST_WORD = re.compile(r"(?:\s|#[^\n]*)*(?P<word>[^\W\d]\w*)")
 _TWO_WORDS = re.compile(r"\w+[ \t]+[^\W\d]\w*[ \t]*[={]")
