@@ -58,10 +58,11 @@ class Refused(Exception):
         self.code = code
 
 
-def prepare(request: Request, to_run: bool = True) -> Prepared:
+def prepare(request: Request, to_run: bool = True, starting: bool = False) -> Prepared:
     """Reads profile and program. Raises `Refused`, or one of `EXIT_CODES`.
 
     `to_run` is false for those who only look at the program: what cannot be run yet is then no reason to refuse.
+    `starting` is true for a run: Python outside of ptc is refused unless it is allowed.
     """
     profile = _profile(request.profile, request.store)
     place = placing.placed(profile, request.profile or "this machine") if to_run else None
@@ -71,6 +72,8 @@ def prepare(request: Request, to_run: bool = True) -> Prepared:
     if not checked.sound:
         print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)
         raise Refused(checking.exit_code([checked]))
+    if starting and not request.allow_extern:
+        _refuse(checked, api.unallowed(checked, profile.allow_extern))
     if to_run:
         _refuse(checked, api.refused(checked))
     graph = api.compiled(checked)
@@ -164,9 +167,7 @@ def run(request: Request, wait: bool) -> int:
     from ptc.runtime.executor import execute
 
     try:
-        prepared = prepare(request)
-        if not request.allow_extern:
-            _refuse(prepared.checked, api.unallowed(prepared.checked, prepared.profile.allow_extern))
+        prepared = prepare(request, starting=True)
         _check_packages(prepared.profile)
         _quiet_libraries()
         store = _open_store(prepared.profile.store)

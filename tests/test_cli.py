@@ -204,3 +204,47 @@ def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+EXTERN = """\
+edition 2026
+from std.objectives import sft
+extern verifier mine(response: Text) -> Real = "lab.verify:mine"
+source tasks = gym("chain_sum", size = 64, seed = 1) |> prompts(.question, answer = .answer)
+model base = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters(tasks))
+eval skill = pass_rate(tasks |> slice(50%, 100%), mine, n = 2)
+stage cold expands skill {
+  train policy = base
+  minimize sft(tasks |> slice(0%, 50%) |> respond(.answer), policy)
+  optimizer = adamw(lr = 1e-3)
+  batch = 8 samples
+  budget = 2 steps
+}
+"""
+
+
+def test_python_outside_is_called_only_if_the_run_allows_it(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "program.pt").write_text(EXTERN)
+    (empty_folder / "here.toml").write_text('allow_extern = ["lab.verify"]\n')
+    assert main(["check", "program.pt"]) == 0
+    assert main(["run", "program.pt"]) == 2
+    refused = capsys.readouterr().err
+    assert "error[N118]" in refused
+    assert "error[N110]" not in refused
+    for allowed in (["--allow-extern"], ["--profile", "here.toml"]):
+        main(["run", "program.pt", *allowed])
+        assert "error[N118]" not in capsys.readouterr().err
+
+
+def test_what_cannot_be_run_yet_is_refused_at_plan_and_not_at_check(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "program.pt").write_text(PROGRAM.replace("minimize", "track slow = ema(policy, 0.9)\n  minimize"))
+    assert main(["check", "program.pt"]) == 0
+    assert main(["graph", "program.pt"]) == 0
+    capsys.readouterr()
+    for command in ("plan", "run"):
+        assert main([command, "program.pt"]) == 2
+        assert "error[N110]: a model that is tracked cannot be run" in capsys.readouterr().err
