@@ -30,6 +30,7 @@ class FakeProfile:
 
     engine: str = "fake"
     precision: str = "fp32"
+    engine_precision: str | None = None
     pause: float = 0.0
 
 
