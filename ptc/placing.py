@@ -67,8 +67,8 @@ def _installed(name: str) -> str | None:
 
 def fits(library: Library) -> bool:
     """Whether what is installed is within the versions that are wanted."""
-    if library.found is None:
-        return False
+    if library.found is None:  # what is not there at all, a run asks for: checking and planning need none of it
+        return True
     found = _numbers(library.found)
     for bound in filter(None, library.wanted.split(",")):
         sign = re.match(r"[<>=!~]+", bound.strip())

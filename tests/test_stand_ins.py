@@ -57,7 +57,7 @@ def test_a_program_is_checked_against_them(folder: Path) -> None:
     assert result.checked.program.models[0].type.context == 512
     program.write_text(PROGRAM.replace("org/talks", "org/other"))
     result = api.check_file(program, stand_ins=StandIns(folder))
-    assert {each.code for each in result.diagnostics} == {"T101"}
+    assert {each.code for each in result.diagnostics} == {"T110"}
 
 
 def test_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

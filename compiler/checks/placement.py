@@ -144,16 +144,15 @@ def _remedies(stage: core.Stage, place: Placement) -> list[str]:
 
 
 def check_library_versions(view: View, findings: Findings) -> None:
-    """L512: libraries that running needs, missing here or of another version."""
+    """L512: libraries that running needs, of another version."""
     place = view.placement
     if place is None or not view.program.stages:
         return
     first = view.program.stages[0]
     for library in place.outdated:
-        found = f"{library.found} is installed" if library.found else "it is not installed"
         findings.add(
             "L512",
-            f"{library.name} {library.wanted} is needed, and {found}",
+            f"{library.name} {library.wanted} is needed, and {library.found} is installed",
             [at(first.span, f"runs with the engine `{place.engine}`")],
             ["one environment serves all stages of a program"],
             [f'pip install "{library.name}{library.wanted}"'],
