@@ -138,10 +138,10 @@ def catalogued() -> int:
             if verdict.caught is None:
                 others = ", ".join(verdict.others) or "–"
                 print(f"      missed in {verdict.program}: {verdict.what}; found instead: {others}")
-    by_family = Counter[str]()
-    for verdict in (v for those in verdicts.values() for v in those if v.caught):
-        by_family[verdict.caught[0] if verdict.caught else ""] += 1
-    print("caught by family: " + ", ".join(f"{family} {count}" for family, count in sorted(by_family.items())))
+    for family in sorted({mutation.family for mutation in MUTATIONS}):
+        those = [v for m in MUTATIONS if m.family == family for v in verdicts[m.name]]
+        hit = sum(verdict.caught is not None for verdict in those)
+        print(f"  family {family}: {hit} of {len(those)}" if those else f"  family {family}: deferred")
     recall = caught / total if total else 0.0
     print(f"recall {caught} of {total} = {recall:.1%} (limit {RECALL:.0%})\n")
     return 0 if recall >= RECALL else 1

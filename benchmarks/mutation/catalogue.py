@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mutation.edits import Edit, Text, argument, calls, every
 from mutation.flipped import flipped
 from ptc.compiler import core
+from ptc.compiler.findings import CHECKS
 from ptc.compiler.lineage import Lineage, on_policy, root, supervised
 from ptc.compiler.losses import corrects, forms_ratio
 from ptc.lang import ast
@@ -48,6 +49,11 @@ class Mutation:
     edits: Callable[[Recipe], Iterator[Edit]]
     fault: Callable[[], AbstractContextManager[object]] = nullcontext
     """What is wrong outside of the program while it is looked at."""
+
+    @property
+    def family(self) -> str:
+        """The letter of the check that should see it; G for those of a running stage, which have no code yet."""
+        return next((check.code[0] for check in CHECKS if check.name == self.checks[0]), "G")
 
 
 # Finding one's way ----------------------------------------------------------------------------------------------------
