@@ -13,6 +13,7 @@ from ptc.compiler.lineage import drawn
 from ptc.compiler.losses import compares_attempts
 from ptc.compiler.names import hint, known_elsewhere
 from ptc.compiler.optimizers import Optimizer, Optimizers
+from ptc.compiler.scope import Poison
 from ptc.compiler.values import Unknown, count, read
 from ptc.lang import ast
 from ptc.lang.source import Span
@@ -234,7 +235,8 @@ class Settings:
         """N120: a setting of something that the stage does not use."""
         for name, statement in own.items():
             target = statement.target
-            if name in known or target is None:
+            declared = draft.scope.find(name)
+            if name in known or target is None or (declared is not None and isinstance(declared.thing, Poison)):
                 continue
             guess = closest(name, known)
             what = "no objective of this stage reads" if setting == "batch" else "this stage does not train"
