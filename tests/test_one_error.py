@@ -23,7 +23,7 @@ from ptc.lang.source import Source
 
 ROOT = Path(__file__).parent.parent
 TOKEN = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*|\d[\w.]*%?|\w+|\|>|->|[=!<>]=|\s+|[^\w\s]')
-OF_EACH, OF_EACH_SLOWLY = 12, 150
+OF_EACH, OF_EACH_SLOWLY = 12, 40
 
 
 def _whole_language() -> str:
