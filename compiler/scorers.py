@@ -196,6 +196,15 @@ class Scorings:
                 )
         if options is None:
             return None
+        empty = next((name for name, value in options.items() if value == []), None)
+        if empty is not None:
+            self.findings.add(
+                "U204",
+                f"`{empty}` of `{verifier.name}` holds at least one",
+                [at(span, "the list is empty")],
+                helps=[f"{verifier.name}()"],
+            )
+            return None
         document: dict[str, Json] = {"name": verifier.name, "options": options}
         if verifier.version > 1:
             document["version"] = verifier.version
