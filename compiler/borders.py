@@ -67,7 +67,7 @@ class Borders:
         return known
 
     def _no_type(self, type_: ast.Type, scope: Scope, allowed: tuple[str, ...], what: str) -> None:
-        if type_.name in scope.unread:
+        if scope.may_be_unread(type_.name):
             return
         aliases = [name for each in scope.chain() for name, e in each.entries.items() if isinstance(e.thing, Alias)]
         guess = closest(type_.name, (*allowed, *aliases))

@@ -23,6 +23,7 @@ from ptc.compiler.scope import Alias, Constant, Entry, Objective, Poison, Recipe
 from ptc.compiler.stages import Stages, renamed
 from ptc.compiler.values import Unknown
 from ptc.lang import ast
+from ptc.lang.same import walk
 from ptc.lang.source import Span
 
 
@@ -212,8 +213,9 @@ class Declarations:
 
     def _objective(self, statement: ast.Objective) -> None:
         parameters = self.parameters(statement.parameters, borders.OBJECTIVE, "a parameter of an objective")
-        whole = replace(statement, parameters=parameters) if parameters is not None else None
-        self.declare(statement.name, Objective(whole) if whole is not None else None)
+        readable = not any(isinstance(each, ast.Unreadable | ast.Missing) for each in walk(statement.body))
+        sound = replace(statement, parameters=parameters) if parameters is not None and readable else None
+        self.declare(statement.name, Objective(sound) if sound is not None else None)
 
     def _recipe(self, statement: ast.Recipe) -> None:
         parameters = self.parameters(statement.parameters, borders.RECIPE, "a parameter of a recipe")

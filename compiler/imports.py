@@ -141,7 +141,7 @@ class Imports:
         return Module(scope, made, text)
 
     def _not_in_module(self, module: Module, name: ast.Name, statement: ast.Import, entry: Entry | None) -> None:
-        if name.id in module.scope.unread:
+        if module.scope.may_be_unread(name.id):
             return
         own = [word for word, each in module.scope.entries.items() if not each.imported]
         written = "." + ".".join(part.id for part in statement.module)

@@ -93,6 +93,8 @@ def _part(base: ast.Name, name: ast.Name, members: Scope, scope: Scope) -> Thing
     entry = members.entries.get(name.id)
     if entry is not None:
         return entry.thing
+    if members.may_be_unread(name.id):
+        return None
     guess = closest(name.id, members.entries)
     scope.findings.add(
         "N101",

@@ -74,7 +74,7 @@ class Roles:
     def _followed(self, expr: ast.Expr, draft: Draft) -> core.Role | None:
         """The trained role of this stage that is followed."""
         entry = draft.scope.find(expr.id) if isinstance(expr, ast.Name) else None
-        if entry is not None and isinstance(entry.thing, Poison):
+        if isinstance(expr, ast.Name) and draft.scope.is_unreadable(expr.id):
             return None
         if entry is not None and isinstance(entry.thing, core.Role) and entry.thing.verb == "train":
             return entry.thing

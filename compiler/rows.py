@@ -153,7 +153,7 @@ class _Reader:
 
     def _named_value(self, expr: ast.Name) -> Value | Unknown:
         """A bare word is a parameter, or a column whose dot was forgotten."""
-        if self.scope.find(expr.id) is None and self.rows.type.has(expr.id):
+        if self.scope.find(expr.id) is None and self.rows.type.has(expr.id) and not self.scope.may_be_unread(expr.id):
             self.scope.findings.add(
                 "N101",
                 f"nothing here is called `{expr.id}`",

@@ -10,6 +10,7 @@ from ptc.compiler.arguments import Signature
 from ptc.compiler.catalogue import Verifier
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.objective_names import LIBRARY
+from ptc.compiler.unread import ANY
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
@@ -159,6 +160,15 @@ class Scope:
     def inner(self) -> Scope:
         return Scope(self.findings, self, unread=self.unread, path=self.path)
 
+    def may_be_unread(self, name: str) -> bool:
+        """Whether a statement that could not be parsed may declare a name."""
+        return name in self.unread or ANY in self.unread
+
+    def is_unreadable(self, name: str) -> bool:
+        """Whether a name is declared wrongly, or by what could not be parsed: that has been reported."""
+        entry = self.find(name)
+        return self.may_be_unread(name) if entry is None else isinstance(entry.thing, Poison)
+
     def path_of(self, name: str) -> str:
         """A name declared here as it is shown everywhere: ``r1.tuned``."""
         return self.path + name
@@ -201,7 +211,7 @@ class Scope:
         """What a name stands for, if it is one of `wanted`; otherwise None, and the user has been told."""
         entry = self.find(name.id)
         if entry is None:
-            if name.id not in self.unread:
+            if not self.may_be_unread(name.id):
                 self._unknown(name, wanted, wanted_text)
             return None
         if isinstance(entry.thing, Poison):

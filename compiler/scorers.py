@@ -159,7 +159,7 @@ class Scorings:
     def _called_elsewhere(self, name: ast.Name, scope: Scope) -> bool:
         """Reports a verifier that goes by another name in other libraries."""
         ours = SYNONYMS.get(name.id)
-        if ours is None or scope.find(name.id) is not None or name.id in scope.unread:
+        if ours is None or scope.find(name.id) is not None or scope.may_be_unread(name.id):
             return False
         here = ours == "judge" or scope.find(ours) is not None
         example = EXAMPLES.get(ours, ours) if here else f"from std.verifiers import {ours}"

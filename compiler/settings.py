@@ -233,6 +233,8 @@ class Settings:
 
     def _idle(self, draft: Draft, setting: str, own: dict[str, ast.Setting], known: list[str]) -> None:
         """N120: a setting of something that the stage does not use."""
+        if not draft.readable:
+            return
         for name, statement in own.items():
             target = statement.target
             declared = draft.scope.find(name)

@@ -424,23 +424,30 @@ class Builder:
         base = self._expr(children[0])
         tree = cast(Branch, children[2])
         callee = self._plain_name(tree.children[0])
-        return ast.At(span, base, self._call_of(callee, tree.children, self._span(tree)))
+        which = self._call_of(callee, tree.children, self._span(tree))
+        return ast.At(span, base, which) if self._in_order(which.arguments) else ast.Missing(span)
 
     def _call(self, children: list[Child], span: Span) -> ast.Expr:
-        return self._call_of(self._expr(children[0]), children, span)
+        call = self._call_of(self._expr(children[0]), children, span)
+        return call if self._in_order(call.arguments) else ast.Missing(span)
 
     def _call_of(self, callee: ast.Expr, children: list[Child], span: Span) -> ast.Call:
         arguments = tuple(self._argument(cast(Branch, child)) for child in children if _type(child) == "argument")
         seen: dict[str, ast.Name] = {}
         for argument in arguments:
-            if argument.name is None:
-                if seen:
-                    self._say(mistakes.positional_after_named(argument.span, next(iter(seen.values()))))
-            elif argument.name.id in seen:
+            if argument.name is not None and argument.name.id in seen:
                 self._say(mistakes.given_twice("argument", argument.name, seen[argument.name.id]))
-            else:
+            elif argument.name is not None:
                 seen[argument.name.id] = argument.name
         return ast.Call(span, callee, arguments, self.comments.before(span.end - 1))
+
+    def _in_order(self, arguments: tuple[ast.Argument, ...]) -> bool:
+        """Whether those without a name come first; which one is meant by another order cannot be said."""
+        names = [argument.name for argument in arguments if argument.name is not None]
+        late = [a for number, a in enumerate(arguments) if a.name is None and any(b.name for b in arguments[:number])]
+        for argument in late:
+            self._say(mistakes.positional_after_named(argument.span, names[0]))
+        return not late
 
     def _argument(self, tree: Branch) -> ast.Argument:
         span = self._span(tree)

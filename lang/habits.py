@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ptc.lang import mistakes
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.expectations import WORDS
-from ptc.lang.keywords import CLAIMS, DEFINITIONS, EXTERNS, ROLES
+from ptc.lang.keywords import CLAIMS, DEFINITIONS, EXTERNS, KEYWORDS, ROLES
 from ptc.lang.source import Span
 from ptc.lang.stop import Stop
 
@@ -277,11 +277,14 @@ _NO_OPERATORS = {
 }
 
 
+_NAME = re.compile(rf"(?!(?:{'|'.join(KEYWORDS)})\Z)[^\W\d]\w*\Z")
+
+
 def _undotted(stop: Stop) -> Diagnostic | None:
     """`new model("qwen3")`."""
     word = stop.before()
     holder = stop.before(word.start)
-    if stop.found != "LPAR" or stop.wanted != {"NAME"} or not stop.text(holder).isidentifier():
+    if stop.found != "LPAR" or stop.wanted != {"NAME"} or not _NAME.match(stop.text(holder)):
         return None
     if "\n" in stop.source.text[holder.end : word.start]:
         return None

@@ -256,7 +256,7 @@ def _starts_within(layout: Layout, start: int, end: int) -> list[int]:
 
 _NAMING = re.compile(
     r"\s*(?:(?:param|source|model|eval|let|stage|objective|train|freeze|track|recipe|type)\s+(?P<name>[^\W\d]\w*)"
-    r"|extern\s+(?:\w+\s+)?(?P<outside>[^\W\d]\w*)\s*\("
+    r"|extern\s+\w+\s+(?P<outside>[^\W\d]\w*)\s*\("
     r"|[^\W\d]\w*\s+(?P<other>[^\W\d]\w*)\s*=|from\s[^#\n]*\bimport\s(?P<imported>[^#\n]*))"
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from ptc.lang import ast, mistakes
 from ptc.lang.diagnostic import Diagnostic
@@ -55,7 +55,9 @@ class _Placing:
         self.diagnostics: list[Diagnostic] = []
 
     def all(self, statements: Iterable[ast.Statement], where: str) -> tuple[ast.Statement, ...]:
-        placed = tuple(self._one(statement, where, first=number == 0) for number, statement in enumerate(statements))
+        written = tuple(statements)
+        placed = tuple(self._one(statement, where, first=number == 0) for number, statement in enumerate(written))
+        placed = tuple(_torn(each, following) for each, following in zip_longest(placed, written[1:]))
         settings: dict[tuple[str, str], ast.Name] = {}
         for statement in placed:
             if isinstance(statement, ast.Setting):
@@ -100,6 +102,16 @@ class _Placing:
         name = getattr(statement, "name", None)
         names = (name.id,) if isinstance(name, ast.Name) else ()
         return ast.Unreadable(statement.span, names, comments=statement.comments, trailing=statement.trailing)
+
+
+def _torn(statement: ast.Statement, following: ast.Statement | None) -> ast.Statement:
+    """A `param` without a value, on whose line a setting goes on, such as `param rows: Int Count = 3`, has one."""
+    if not isinstance(statement, ast.Param) or statement.default is not None or not isinstance(following, ast.Setting):
+        return statement
+    text = statement.span.text
+    if text is None or "\n" in text.text[statement.span.end : following.span.start]:
+        return statement
+    return ast.Unreadable(statement.span, (statement.name.id,))
 
 
 def _start(statement: ast.Statement, word: str = ".") -> Span:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pages import fences
 
+from ptc.api import check_text
 from ptc.lang import ast
 from ptc.lang.parse import parse
 from ptc.lang.same import same
@@ -23,7 +24,8 @@ from ptc.lang.source import Source
 
 ROOT = Path(__file__).parent.parent
 TOKEN = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*|\d[\w.]*%?|\w+|\|>|->|[=!<>]=|\s+|[^\w\s]')
-OF_EACH, OF_EACH_SLOWLY = 12, 40
+EXAMPLES = sorted(path for path in ROOT.glob("examples/**/*.pt") if path.parent.name != "lib")
+OF_EACH, OF_EACH_CHECKED, OF_EACH_SLOWLY = 12, 5, 40
 
 
 def _whole_language() -> str:
@@ -65,8 +67,10 @@ def _breakable(text: str, program: ast.Program) -> Iterator[tuple[ast.Statement,
 def _broken(text: str, program: ast.Program, places: Sequence[tuple[ast.Statement, re.Match[str]]]) -> Iterator[Broken]:
     for statement, token in places:
         rest = text[token.end() :]
+        bare = rest.lstrip(" ")
+        joins = re.search(r"\w\Z", text[: token.start()]) and re.match(r"\w", bare)
         written = {
-            "deleted": rest.lstrip(" "),
+            "deleted": f" {bare}" if joins else bare,
             "exchanged": f"§{rest}",
             "doubled": f"{token[0]} {token[0]}{rest}",
         }
@@ -111,6 +115,36 @@ def _hold(name: str, count: int) -> None:
         end = each.statement.span.end + max(len(each.text) - len(text), 0)
         assert each.statement.span.start - 1 <= place.start <= end + 1, f"{each.how}: {told}"
     assert broke > 10
+
+
+def _errors(text: str, path: Path) -> list[tuple[str, str]]:
+    found = check_text(text, str(path)).diagnostics
+    return [(each.code, each.title) for each in found if each.severity == "error"]
+
+
+def _hold_checked(path: Path, count: int) -> None:
+    text = path.read_text(encoding="utf-8")
+    program, _ = parse(Source(path.name, text))
+    assert not _errors(text, path)
+    places = list(_breakable(text, program))
+    broke = 0
+    for each in _broken(text, program, random.Random(path.name).sample(places, min(len(places), count))):
+        if parse(Source(path.name, each.text))[1]:
+            broke += 1
+            told = _errors(each.text, path)
+            assert len(told) == 1, f"{each.how}: {told}"
+    assert broke > 5
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_what_is_around_it_is_checked_and_not_blamed(path: Path) -> None:
+    _hold_checked(path, OF_EACH_CHECKED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_so_it_is_at_many_more_places_when_checked(path: Path) -> None:
+    _hold_checked(path, OF_EACH_SLOWLY)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -112,7 +112,8 @@ class Maker:
             made = ast.Argument(HERE, self.maybe(self.field), self.expr(depth - 1, commented))
             return replace(made, comments=self.comments(), trailing=self.trailing()) if commented else made
 
-        return ast.Call(HERE, callee, self.many(argument), self.comments() if commented else ())
+        arguments = tuple(sorted(self.many(argument), key=lambda each: each.name is not None))
+        return ast.Call(HERE, callee, arguments, self.comments() if commented else ())
 
     def plain(self) -> ast.Expr:
         return self.expr(depth=2, commented=False)

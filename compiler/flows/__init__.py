@@ -136,6 +136,8 @@ class Flows:
         if name not in ORIGINS and references.calls_recipe(call, scope):
             return None
         if name not in ORIGINS:
+            if scope.is_unreadable(name):
+                return None
             self._unknown(call, name, (*ORIGINS, "mix"), "N101", "nothing that makes a source")
             return None
         return origins.origin(call, name, scope, self.catalogue)
