@@ -100,6 +100,8 @@ _LANGUAGES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("YAML", re.compile(rf"{_COMMENTS}(?:---[ \t]*$|[A-Za-z_][\w-]*:(?:[ \t].*)?$)", re.M)),
     ("TOML", re.compile(rf"{_COMMENTS}\[{{1,2}}[A-Za-z_][\w.\"-]*\]{{1,2}}[ \t]*$", re.M)),
     ("HTML or XML", re.compile(r"\s*<(?:!DOCTYPE|html|\?xml|svg)", re.I)),
+    ("Markdown", re.compile(r"\s*```")),
+    ("a table of comma-separated values", re.compile(r"\w+(?:,\w+)+[ \t]*\n[^\n]*,")),
     ("a pointer to a file in Git LFS, whose content was not fetched", re.compile(r"version https://git-lfs")),
 )
 

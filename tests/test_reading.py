@@ -127,3 +127,39 @@ def test_real_checkpoints(tmp_path: Path) -> None:
     with (tmp_path / "array.pt").open("wb") as file:
         numpy.save(file, numpy.zeros(3))
     assert "NumPy" in _refused(tmp_path / "array.pt").title
+
+
+LANGUAGES = {
+    "JSON": '{"model": "base"}',
+    "a shell script": "#!/bin/bash\nptc run program.pt\n",
+    "Python": "# train\nimport torch\n",
+    "YAML": "# settings\nmodel: base\nlr: 1e-3\n",
+    "TOML": "[engine]\nname = 'fake'\n",
+    "HTML": "<!DOCTYPE html>\n",
+    "Markdown": "```pt\nedition 2026\n```\n",
+    "a table of comma-separated values": "prompt,response\nWhat is 2 + 2?,4\n",
+    "a pointer to a file in Git LFS": "version https://git-lfs.github.com/spec/v1\n",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_other_languages_are_named(tmp_path: Path, language: str) -> None:
+    path = tmp_path / "program.pt"
+    path.write_text(LANGUAGES[language])
+    found = _refused(path)
+    assert found.code == "S156"
+    assert f"this is {language}" in found.title
+
+
+def test_no_program_is_taken_for_another_language(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    for path in (*root.glob("examples/**/*.pt"), *root.glob("stdlib/**/*.pt")):
+        assert isinstance(read(path), Source), path
+    program = tmp_path / "program.pt"
+    for text in (
+        "report skill, other\nreport a, b\n",
+        "from std.objectives import sft,grpo\n",
+        "# a, b\nlet a = [1,\n2]\n",
+    ):
+        program.write_text(text)
+        assert isinstance(read(program), Source), text
