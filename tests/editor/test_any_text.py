@@ -94,7 +94,7 @@ def test_wounded_programs() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 6))
 def test_many_wounded_programs(seed: int) -> None:
-    survive(seed, count=500)
+    survive(seed, count=2_500)
 
 
 @pytest.mark.parametrize(
