@@ -25,7 +25,7 @@ from ptc.lang.source import Source
 ROOT = Path(__file__).parent.parent
 TOKEN = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*|\d[\w.]*%?|\w+|\|>|->|[=!<>]=|\s+|[^\w\s]')
 EXAMPLES = sorted(path for path in ROOT.glob("examples/**/*.pt") if path.parent.name != "lib")
-OF_EACH, OF_EACH_CHECKED, OF_EACH_SLOWLY = 12, 5, 40
+OF_EACH, OF_EACH_CHECKED, OF_EACH_SLOWLY = 12, 5, 150
 
 
 def _whole_language() -> str:
