@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ptc.compiler import core, references
 from ptc.compiler.arguments import Bound, Parameter, Signature, bind
+from ptc.compiler.calls import constants, dotted
 from ptc.compiler.catalogue import Template
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.flows import constants, dotted
 from ptc.compiler.graph import Json
 from ptc.compiler.merging import MERGE, Merging
 from ptc.compiler.scope import Scope
@@ -194,7 +194,7 @@ class Derived:
         if model is None or not bound.whole:
             return None
         stage = self.trained[id(model)]
-        path = references.written(expr.base)
+        path = dotted(expr.base)
         if name == "step":
             return self._at_step(expr, path, model, stage, bound, scope)
         return self._at_best(expr, path, model, stage, bound, scope)

@@ -7,6 +7,7 @@ path must say which is meant. What was made inside a recipe is reached through t
 from __future__ import annotations
 
 from ptc.compiler import core
+from ptc.compiler.calls import dotted
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.scope import Poison, Recipe, Scope, Thing, kind_of
 from ptc.lang import ast
@@ -38,7 +39,7 @@ def thing(expr: ast.Expr, scope: Scope, wanted: tuple[type, ...], wanted_text: s
             if not isinstance(found, wanted):
                 scope.findings.add(
                     "N107",
-                    f"`{written(expr)}` is {kind_of(found)}, and {wanted_text} is needed here",
+                    f"`{dotted(expr)}` is {kind_of(found)}, and {wanted_text} is needed here",
                     [at(expr.span, f"{wanted_text} is needed")],
                 )
                 return None
@@ -66,17 +67,6 @@ def calls_recipe(expr: ast.Expr, scope: Scope) -> bool:
         helps=[f"{keyword} r1 = {name}(…)"],
     )
     return True
-
-
-def written(expr: ast.Expr) -> str:
-    """A path as the program spells it."""
-    match expr:
-        case ast.Name(id=name):
-            return name
-        case ast.Member(base=base, name=name):
-            return f"{written(base)}.{name.id}"
-        case _:
-            return "…"
 
 
 def _member(base: ast.Expr, name: ast.Name, scope: Scope) -> Thing | None:
@@ -129,7 +119,7 @@ def whole(stage: core.Stage, expr: ast.Expr, findings: Findings) -> core.Model |
     if len(stage.learners) == 1:
         return stage.model
     first, second = stage.learners[:2]
-    path = written(expr)
+    path = dotted(expr)
     findings.add(
         "R315",
         f"`{path}` trains {len(stage.learners)} models: which of them?",
