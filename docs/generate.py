@@ -147,12 +147,14 @@ contain objectives of its own. This page is generated.
 FAMILIES = {
     "Token targets": ("sft", "pretrain", "dft", "proximal_sft", "anchored_sft", "chord"),
     "Preferences": (
-        *("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "kto"),
-        *("orpo", "simpo", "cpo"),
+        *("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "wpo", "ld_dpo", "exo", "nca", "bco", "sppo"),
+        *("apo_zero", "apo_down", "discopop", "dpo_forward_kl", "dpo_js", "dpo_alpha", "kto", "apo_zero_unpaired"),
+        *("orpo", "simpo", "alphapo", "cpo", "slic", "free_ipo"),
     ),
     "Reward models": ("bradley_terry", "prm"),
     "Rewards": (
         *("reinforce", "reinforce_pp", "rloo", "grpo", "dr_grpo", "dapo", "gspo", "cispo", "lite_ppo", "ppo"),
+        *("sapo", "luspo", "vespo", "two_sided_grpo", "deepseek_grpo", "off_policy_grpo"),
         *("process_sum", "process_min", "entropy_bonus"),
     ),
     "Rewards and demonstrations": ("luffy",),

@@ -152,6 +152,96 @@ def hinge(w: World) -> float:
     return w.per_sample(lambda i: max(0.0, 1 - 0.1 * margin(w, i)))
 
 
+def rewards(w: World, i: int) -> tuple[float, float]:
+    """The log-ratios of the two responses of a pair."""
+    return log_ratio(w, i, "chosen"), log_ratio(w, i, "rejected")
+
+
+def wpo(w: World) -> float:
+    def sure(i: int, column: str) -> float:
+        squares = np.log((np.exp(w.dist("then", i, column)) ** 2).sum(-1))
+        return float((w.logp("then", i, column) - squares).mean())
+
+    return -w.per_sample(lambda i: np.exp(sure(i, "chosen") + sure(i, "rejected")) * log_sigmoid(0.1 * margin(w, i)))
+
+
+def ld_dpo(w: World) -> float:
+    def pair(i: int) -> float:
+        away = [w.logp("now", i, c) - w.logp("reference", i, c) for c in ("chosen", "rejected")]
+        shared = min(map(len, away))
+        better, worse = (x[:shared].sum() + 0.5 * x[shared:].sum() for x in away)
+        return -log_sigmoid(0.1 * (better - worse))
+
+    return w.per_sample(pair)
+
+
+def exo(w: World) -> float:
+    def pair(i: int) -> float:
+        p = np.array([sigmoid(0.1 * margin(w, i)), sigmoid(-0.1 * margin(w, i))])
+        return float((p * np.log(p / np.array([0.9, 0.1]))).sum())
+
+    return w.per_sample(pair)
+
+
+def nca(w: World) -> float:
+    def pair(i: int) -> float:
+        better, worse = (0.1 * x for x in rewards(w, i))
+        return -log_sigmoid(better) - 0.5 * log_sigmoid(-better) - 0.5 * log_sigmoid(-worse)
+
+    return w.per_sample(pair)
+
+
+def bco(w: World) -> float:
+    usual = np.mean([w.logp("then", i, c).sum() - w.logp("reference", i, c).sum()
+                     for i in range(w.count) for c in ("chosen", "rejected")])  # fmt: skip
+
+    def pair(i: int) -> float:
+        better, worse = rewards(w, i)
+        return -log_sigmoid(0.1 * (better - usual)) - log_sigmoid(0.1 * (usual - worse))
+
+    return w.per_sample(pair)
+
+
+def sppo(w: World) -> float:
+    return w.per_sample(lambda i: (rewards(w, i)[0] - 5) ** 2 + (rewards(w, i)[1] + 5) ** 2)
+
+
+def apo_zero(w: World) -> float:
+    return w.per_sample(lambda i: sigmoid(-0.1 * rewards(w, i)[0]) + sigmoid(0.1 * rewards(w, i)[1]))
+
+
+def apo_down(w: World) -> float:
+    return w.per_sample(lambda i: sigmoid(0.1 * rewards(w, i)[0]) + sigmoid(-0.1 * margin(w, i)))
+
+
+def discopop(w: World) -> float:
+    def pair(i: int) -> float:
+        m = 0.05 * margin(w, i)
+        blend = sigmoid(m / 0.05)
+        return float(blend * np.exp(-m) + (1 - blend) * np.log1p(np.exp(-m)))
+
+    return w.per_sample(pair)
+
+
+def dpo_forward_kl(w: World) -> float:
+    return -w.per_sample(lambda i: log_sigmoid(0.1 * float(np.subtract(*(-np.exp(-x) for x in rewards(w, i))))))
+
+
+def dpo_js(w: World) -> float:
+    def slope(x: float) -> float:
+        u = np.exp(x)
+        return float(np.log(2 * u / (1 + u)))
+
+    return -w.per_sample(lambda i: log_sigmoid(0.1 * (slope(rewards(w, i)[0]) - slope(rewards(w, i)[1]))))
+
+
+def dpo_alpha(w: World) -> float:
+    def slope(x: float) -> float:
+        return float((1 - np.exp(x) ** -0.3) / 0.3)
+
+    return -w.per_sample(lambda i: log_sigmoid(0.1 * (slope(rewards(w, i)[0]) - slope(rewards(w, i)[1]))))
+
+
 def rpo(w: World) -> float:
     return -w.per_sample(lambda i: log_sigmoid(0.1 * margin(w, i)) + mean(w.logp("now", i, "chosen")))
 
@@ -170,13 +260,25 @@ def kto(w: World) -> float:
     )
 
 
+def apo_zero_unpaired(w: World) -> float:
+    def row(i: int) -> float:
+        gain = float((w.logp("now", i) - w.logp("reference", i)).sum())
+        return sigmoid(-0.1 * gain) if w.number("label")[i] else 1.5 * sigmoid(0.1 * gain)
+
+    return w.per_sample(row)
+
+
+def nll(w: World) -> float:
+    return -w.per_token(lambda i: w.logp("now", i, "chosen"))
+
+
 def orpo(w: World) -> float:
     def pair(i: int) -> float:
         good, bad = (float(w.logp("now", i, column).mean()) for column in ("chosen", "rejected"))
         odds = [np.exp(x) / (1 - np.exp(x)) for x in (good, bad)]
-        return -good - 0.1 * log_sigmoid(float(np.log(odds[0] / odds[1])))
+        return -log_sigmoid(float(np.log(odds[0] / odds[1])))
 
-    return w.per_sample(pair)
+    return nll(w) + 0.1 * w.per_sample(pair)
 
 
 def simpo(w: World) -> float:
@@ -187,12 +289,31 @@ def simpo(w: World) -> float:
     return w.per_sample(pair)
 
 
-def cpo(w: World) -> float:
+def alphapo(w: World) -> float:
     def pair(i: int) -> float:
-        chosen, rejected = w.logp("now", i, "chosen"), w.logp("now", i, "rejected")
-        return -log_sigmoid(0.1 * (chosen.sum() - rejected.sum())) - float(chosen.mean())
+        good, bad = ((1 - np.exp(w.logp("now", i, c).mean()) ** -0.25) / 0.25 for c in ("chosen", "rejected"))
+        return -log_sigmoid(0.1 * float(good - bad) - 0.5)
 
     return w.per_sample(pair)
+
+
+def lead(w: World, i: int) -> float:
+    return float(w.logp("now", i, "chosen").sum() - w.logp("now", i, "rejected").sum())
+
+
+def cpo(w: World) -> float:
+    return nll(w) - w.per_sample(lambda i: log_sigmoid(0.1 * lead(w, i)))
+
+
+def slic(w: World) -> float:
+    return nll(w) + w.per_sample(lambda i: max(0.0, 1 - 0.1 * lead(w, i)))
+
+
+def free_ipo(w: World) -> float:
+    def pair(i: int) -> float:
+        return float(w.logp("now", i, "chosen").mean() - w.logp("now", i, "rejected").mean() - 5) ** 2
+
+    return nll(w) + w.per_sample(pair)
 
 
 # Rewards --------------------------------------------------------------------------------------------------------------
@@ -239,7 +360,7 @@ def reinforce_pp(w: World) -> float:
 
 
 def rloo(w: World) -> float:
-    held = np.array([(w.logp("then", i) - w.logp("reference", i)).sum() for i in range(w.count)])
+    held = np.array([(w.sampler(i) - w.logp("reference", i)).sum() for i in range(w.count)])
     reward, losses = w.number("reward") - 0.1 * held, []
     for members in w.members():
         for i in members:
@@ -297,6 +418,68 @@ def lite_ppo(w: World) -> float:
     return -w.per_token(lambda i: clipped(ratio(w, i), advantage[i]))
 
 
+def sapo(w: World) -> float:
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        sharp = 1.0 if advantage[i] > 0 else 1.05
+        return mean(4 / sharp / (1 + np.exp(-sharp * (ratio(w, i) - 1))) * advantage[i])
+
+    return -w.per_sample(sample)
+
+
+def luspo(w: World) -> float:
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        whole = np.exp(mean(w.logp("now", i) - w.sampler(i)))
+        return len(w.sampler(i)) * float(clipped(whole, advantage[i], 3e-4, 4e-4))
+
+    return -w.per_sample(sample)
+
+
+def vespo(w: World) -> float:
+    advantage = standardised(w)
+
+    def token(i: int) -> Array:
+        whole = float(np.exp((w.logp("then", i) - w.sampler(i)).sum()))
+        power, decay = (2, 3) if advantage[i] >= 0 else (3, 2)
+        return whole**power * np.exp(decay * (1 - whole)) * advantage[i] * w.logp("now", i)
+
+    return -w.per_token(token)
+
+
+def two_sided_grpo(w: World) -> float:
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        free = np.minimum(ratio(w, i), 1.5) * advantage[i]
+        return mean(np.minimum(free, np.clip(ratio(w, i), 0.8, 1.2) * advantage[i]))
+
+    return -w.per_sample(sample)
+
+
+def deepseek_grpo(w: World) -> float:
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        kept = advantage[i] >= 0 or mean(w.sampler(i) - w.logp("then", i)) <= 0.5
+        return mean(0.05 * ratio(w, i) * k3(w, i) - kept * clipped(ratio(w, i), advantage[i]))
+
+    return w.per_sample(sample)
+
+
+def off_policy_grpo(w: World) -> float:
+    advantage = standardised(w)
+
+    def sample(i: int) -> float:
+        drift = float(np.exp((w.logp("then", i) - w.sampler(i)).sum()))
+        step = np.exp(w.logp("now", i) - w.logp("then", i))
+        return drift * (drift <= 3) * mean(clipped(step, advantage[i]))
+
+    return -w.per_sample(sample)
+
+
 # Teachers -------------------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +493,7 @@ def reverse_kl(w: World) -> float:
 
 def gkd(w: World) -> float:
     def token(i: int) -> Array:
-        own, theirs = w.dist("now", i, temperature=0.9), w.dist("teacher", i, temperature=0.9)
+        own, theirs = w.dist("now", i), w.dist("teacher", i)
         mixture = np.log(0.3 * np.exp(theirs) + 0.7 * np.exp(own))
         return 0.3 * kl(theirs, mixture) + 0.7 * kl(own, mixture)
 

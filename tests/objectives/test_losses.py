@@ -22,6 +22,7 @@ RATIO = {
         "process_sum",
         "process_min",
     ),
+    *("sapo", "luspo", "vespo", "two_sided_grpo", "deepseek_grpo", "off_policy_grpo"),
     *("luffy", "on_policy_distillation", "mopd", "g_opd", "minillm", "proximal_sft"),
 }
 """The objectives that compare the learner with what it was when the rows were drawn."""
