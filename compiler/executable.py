@@ -28,7 +28,7 @@ TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
 EVALS = frozenset(("pass_rate", "bits_per_character"))
 MEASURES = frozenset(("informative_rate", "value"))
 SCORERS = {"extern": "a verifier in Python", "reward_model": "a reward model", "judge": "a model that judges"}
-SETTINGS = frozenset(("max_length", "seed", "truncate", "mask"))
+SETTINGS = frozenset(("max_length", "seed", "truncate", "mask", "on_zero_std", "dropout"))
 """Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
     (
@@ -139,10 +139,6 @@ def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
 def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
     for role in stage.roles:
         yield from _made(role.init, seen)
-        if role.verb == "track":
-            yield role.span, "a model that is tracked", f"freeze {role.name} = …"
-    for role in stage.learners[1:]:
-        yield role.span, "a second trained model in one stage", ""
     for term in stage.terms:
         yield from _term(stage, term, seen)
     for measured in (*(claim.eval for claim in stage.claims), *(watch.eval for watch in stage.watches)):
@@ -188,14 +184,6 @@ def _unknown_to_the_runtime(loss: core.Expression, several_updates: bool) -> Ite
 
 
 def _settings(stage: core.Stage) -> Iterator[Refusal]:
-    if stage.rollout is not None:
-        yield stage.places.get("rollout", stage.span), "`rollout`", "leave it out: the batch is sampled"
-    if stage.passes != 1:
-        yield stage.places.get("passes", stage.span), "`passes`", "leave it out: rows are used once"
-    if stage.optimizer["name"] != "adamw":
-        yield stage.places.get("optimizer", stage.span), f"`{stage.optimizer['name']}`", "optimizer = adamw(lr = 1e-6)"
-    if stage.optimizers:
-        yield stage.span, "an optimizer of its own for a role", ""
     for name in stage.settings:
         if name not in SETTINGS and name in stage.places:
             yield stage.places[name], f"`{name}`", "leave it out"

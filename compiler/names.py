@@ -86,6 +86,9 @@ NAMES: tuple[Name, ...] = (
     # placement: never in the program ---------------------------------------------------------------------------------
     Name("profile", "micro_batch", None, PTC, ("gradient_accumulation_steps",), 1,
          "Rows per forward pass. The loss is that of the whole batch, however it is cut."),
+    Name("profile", "micro_batch_tokens", None, PTC, (), None, "The same as a number of padded tokens."),
+    Name("profile", "gradient_checkpointing", False, PTC, ("gradient_checkpointing",), True,
+         "Activations are computed again on the way back instead of kept."),
     Name("profile", "precision", "float32", PTC, ("bf16", "dtype", "torch_dtype"), None, "`float32` or `bfloat16`."),
     Name("profile", "engine", "transformers", PTC, ("use_vllm", "vllm_mode"), False, "Or `vllm`, or `fake`."),
     Name("profile", "checkpoint_every", None, PTC, ("save_steps",), 500, "Optimizer steps between sealed checkpoints."),
@@ -108,6 +111,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("loss", "of the optimizer step, over its whole batch"),
     Metric("learning_rate", "at this step"),
     Metric("grad_norm", "global, before clipping"),
+    Metric("learning_rate/<model>", "of a trained model beside the first", trl=False),
+    Metric("grad_norm/<model>", "of a trained model beside the first", trl=False),
     Metric("epoch", "passes over the first term's source so far"),
     Metric("num_tokens", "tokens trained on so far"),
     Metric("step_time", "seconds per optimizer step"),

@@ -17,7 +17,9 @@ from safetensors.torch import load_file, save_file
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import Partial
+from ptc.runtime.followers import Follower
 from ptc.runtime.optimizer import load_optimizer_tensors, optimizer_tensors
+from ptc.runtime.supply import Supply
 
 PREFIX = "step-"
 KEPT = 2
@@ -73,35 +75,58 @@ class Learner:
     optimizer: torch.optim.Optimizer
 
 
-def save(partial: Partial, counters: Counters, learners: Mapping[str, Learner], environment: Environment) -> None:
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint holds beside counters and random state."""
+
+    learners: Mapping[str, Learner]
+    followers: Mapping[str, Follower]
+    supply: Supply
+
+
+def save(partial: Partial, counters: Counters, state: State, environment: Environment) -> None:
     """Seals ``step-<number>`` and forgets all but the newest two."""
 
     def fill(folder: Path) -> None:
-        for name, learner in learners.items():
-            save_file(weights(learner.model), folder / f"{name}.weights.safetensors")
+        for name, learner in state.learners.items():
+            save_file(moving(learner.model, learner.model), folder / f"{name}.weights.safetensors")
             save_file(optimizer_tensors(learner.model, learner.optimizer), folder / f"{name}.optimizer.safetensors")
+        for name, follower in state.followers.items():
+            save_file(moving(follower.model, follower.followed), folder / f"{name}.weights.safetensors")
+        state.supply.save(folder, counters.step)
         save_file(_torch_random_state(), folder / "random.safetensors")
-        state = {**asdict(counters), "environment": asdict(environment), "random": _random_state()}
-        (folder / "state.json").write_text(json.dumps(state))
+        document = {**asdict(counters), "environment": asdict(environment), "random": _random_state()}
+        (folder / "state.json").write_text(json.dumps(document))
 
     partial.write(f"{PREFIX}{counters.step:08d}", fill)
     for name in _steps(partial)[:-KEPT]:
         partial.forget(name)
 
 
-def load(partial: Partial, learners: Mapping[str, Learner]) -> tuple[Counters, Environment] | None:
-    """Brings learners and random state to the newest checkpoint, and says how far that is and where it was made."""
+def newest(partial: Partial) -> Path | None:
+    """The folder of the last checkpoint."""
     names = _steps(partial)
-    if not names:
-        return None
-    folder = partial.read(names[-1])
-    state = json.loads((folder / "state.json").read_text())
-    for name, learner in learners.items():
+    return partial.read(names[-1]) if names else None
+
+
+def load(folder: Path, state: State) -> tuple[Counters, Environment]:
+    """Brings everything to a checkpoint, and says how far that is and where it was made."""
+    document = json.loads((folder / "state.json").read_text())
+    for name, learner in state.learners.items():
         load_weights(learner.model, load_file(folder / f"{name}.weights.safetensors"))
         tensors = load_file(folder / f"{name}.optimizer.safetensors")
         load_optimizer_tensors(learner.model, learner.optimizer, tensors)
-    _restore_random_state(state["random"], load_file(folder / "random.safetensors"))
-    return Counters(state["step"], state["tokens"]), Environment(**state["environment"])
+    for name, follower in state.followers.items():
+        load_weights(follower.model, load_file(folder / f"{name}.weights.safetensors"))
+    state.supply.load(folder)
+    _restore_random_state(document["random"], load_file(folder / "random.safetensors"))
+    return Counters(document["step"], document["tokens"]), Environment(**document["environment"])
+
+
+def moving(model: torch.nn.Module, trained: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The model's weights without those that stand still in the one that is trained: the base below an adapter."""
+    still = {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
+    return {name: tensor for name, tensor in weights(model).items() if name not in still}
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -56,6 +56,15 @@ def best_of(table: pa.Table, k: int) -> pa.Table:
     return table.take(pa.array(sorted(row for rows in _ranked(table) for row in rows[:k]), pa.int64()))
 
 
+def with_spread(table: pa.Table) -> pa.Table:
+    """The groups of several attempts whose rewards are not all equal: the others tell a comparison nothing."""
+    rewards: dict[object, set[float]] = defaultdict(set)
+    groups = column(table, "group")
+    for group, reward in zip(groups, column(table, "reward"), strict=True):
+        rewards[group].add(reward)
+    return table.filter(pa.array([len(rewards[group]) > 1 for group in groups], pa.bool_()))
+
+
 def best_and_worst(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
     """A pair for each group whose rewards differ: `chosen` has the highest, `rejected` the lowest."""
     table = tables["rows"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Draw, Sample
-from ptc.runtime.choosing import best_of, counting
+from ptc.runtime.choosing import best_of, counting, with_spread
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
 from ptc.runtime.loss import Loss
@@ -27,6 +27,8 @@ from ptc.runtime.tables import column, with_columns
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+REWARDED = frozenset({"group", "reward"})
+"""Columns of attempts that have been scored."""
 UNIT = "unit"
 """Column that numbers the prompts of a draw, so that a prompt whose attempts are all filtered out still counts."""
 
@@ -66,14 +68,17 @@ class LiveFlow:
         tokenizer: PreTrainedTokenizerBase,
         engine: Callable[[int], Engine],
         seed: int,
+        with_spread_only: bool = False,
     ) -> None:
-        """`engine` gives the engine with the weights behind so many updates."""
+        """`engine` gives the engine with the weights behind so many updates; with `with_spread_only` groups whose
+        rewards are all equal are left out in the end."""
         self._prompts = prompts
         self._steps = steps
         self._loss = loss
         self._tokenizer = tokenizer
         self._engine = engine
         self._seed = seed
+        self._with_spread_only = with_spread_only
         self._rewards = {index: Rewards(step) for index, step in enumerate(steps) if step["op"] == "score"}
 
     @property
@@ -85,6 +90,8 @@ class LiveFlow:
         metrics: dict[str, float] = {}
         for index, settings in enumerate(self._steps):
             rows = self._apply(index, settings, rows, step, metrics)
+        if self._with_spread_only and set(rows.column_names) >= REWARDED:
+            rows = with_spread(rows)
         groups: list[list[Sample]] = [[] for _ in units]
         for unit, sample in zip(column(rows, UNIT), sampled(rows, self._loss), strict=True):
             groups[unit].append(sample)

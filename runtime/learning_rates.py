@@ -13,8 +13,13 @@ from ptc.compiler.graph import Json
 class OptimizerSettings:
     """Settings of one trained model's optimizer, as in `docs/graph.md`, "Train"."""
 
+    name: str
+    """`adamw` or `rmsprop`."""
     lr: float
-    betas: tuple[float, float]
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of `adamw`."""
+    decay: float = 0.99
+    """Of `rmsprop`: of the mean of squares."""
     eps: float
     weight_decay: float
     warmup: float
@@ -25,28 +30,30 @@ class OptimizerSettings:
     """`constant`, `linear` or `cosine`: the last two fall to `floor` at the end of the budget."""
     floor: float = 0.0
     """A share of `lr`."""
-    clip_norm: float
-    """Largest global norm of the gradient; 0 leaves it as it is."""
+    clip_norm: float | None
+    """Largest global norm of the gradient; None or 0 leaves it as it is."""
 
     @staticmethod
     def of(document: Mapping[str, Json]) -> OptimizerSettings:
-        if document["name"] != "adamw":
+        if document["name"] not in {"adamw", "rmsprop"}:
             raise ValueError(f"no optimizer is called `{document['name']}`")
         if document["schedule"] not in {"constant", "linear", "cosine"}:
             raise ValueError(f"no schedule is called `{document['schedule']}`")
-        first, second = document["betas"]
-        warmup = document["warmup"]
+        first, second = document.get("betas", (0.9, 0.999))
+        clip_norm, warmup = document["clip_norm"], document["warmup"]
         steps = int(warmup["steps"]) if isinstance(warmup, dict) else 0
         return OptimizerSettings(
+            name=document["name"],
             lr=float(document["lr"]),
             betas=(float(first), float(second)),
+            decay=float(document.get("decay", 0.99)),
             eps=float(document["eps"]),
             weight_decay=float(document["weight_decay"]),
             warmup=0.0 if isinstance(warmup, dict) else float(warmup),
             warmup_steps=steps,
             schedule=document["schedule"],
             floor=float(document.get("floor", 0.0)),
-            clip_norm=float(document["clip_norm"]),
+            clip_norm=None if clip_norm is None else float(clip_norm),
         )
 
     def learning_rate(self, step: int, steps: int) -> float:

@@ -1,15 +1,16 @@
-"""AdamW (Loshchilov and Hutter, 2019)."""
+"""AdamW (Loshchilov and Hutter, 2019) and RMSprop (Tieleman and Hinton, 2012)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
 from ptc.runtime.learning_rates import OptimizerSettings
 
 
-def adamw(model: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
+def optimizer_of(model: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """An optimizer of the model's parameters. Weight decay spares vectors (norms, biases), as is customary."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in parameters if parameter.dim() > 1]
@@ -18,13 +19,13 @@ def adamw(model: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.Ad
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=settings.lr,
-        betas=settings.betas,
-        eps=settings.eps,
-        fused=True,
-    )
+    return _of_groups([group for group in groups if group["params"]], settings)
+
+
+def _of_groups(groups: list[dict[str, Any]], settings: OptimizerSettings) -> torch.optim.Optimizer:
+    if settings.name == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=settings.lr, alpha=settings.decay, eps=settings.eps)
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -33,7 +34,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state as named tensors, ``<parameter>/<exp_avg, exp_avg_sq or step>``; none at step 0."""
+    """The optimizer's state as named tensors, ``<parameter>/<exp_avg, step, …>``; none at step 0."""
     return {f"{name}/{key}": value.clone() for name, state in _states(model, optimizer) for key, value in state.items()}
 
 

@@ -68,6 +68,10 @@ class Profile(BaseModel):
     """Bytes of each device, ``"80GB"``; None: what the driver says."""
     micro_batch: PositiveInt | None = None
     """Samples in one forward pass; None: as many as fit a fixed number of tokens."""
+    micro_batch_tokens: PositiveInt | None = None
+    """The same as a number of padded tokens."""
+    gradient_checkpointing: bool = False
+    """Activations are computed again on the way back instead of kept: less memory, a third more time."""
     checkpoint_every: PositiveInt | None = None
     """Optimizer steps between sealed checkpoints; None: ten in a stage."""
     store: Path = Field(default=Path(".ptc"), strict=False)
@@ -81,6 +85,8 @@ class Profile(BaseModel):
     def _own_weights(self) -> Profile:
         if self.engine_precision is not None and self.engine == "transformers" and not self.engine_copy:
             raise ValueError("engine_precision needs engine_copy = true: else it samples from the trainer's weights")
+        if self.micro_batch is not None and self.micro_batch_tokens is not None:
+            raise ValueError("micro_batch and micro_batch_tokens are two ways to say one thing: leave one out")
         return self
 
 

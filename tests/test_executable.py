@@ -24,10 +24,10 @@ def test_what_can_be_run_is_not_refused() -> None:
 def test_each_thing_is_refused_once_where_it_stands() -> None:
     whole = program()
     stage = next(stage for stage in whole.stages if stage.name == "reasoner")
-    twice = replace(stage, passes=2)
-    refused = unsupported(replace(whole, stages=(twice, twice)))
+    early = replace(stage, settings={**stage.settings, "precompute": True}, places={"precompute": stage.span})
+    refused = unsupported(replace(whole, stages=(early, early)))
     assert [(found.code, found.title, found.span) for found in refused] == [
-        ("N110", "`passes` cannot be run in this version", stage.span)
+        ("N110", "`precompute` cannot be run in this version", stage.span)
     ]
 
 

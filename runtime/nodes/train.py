@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from ptc.compiler.graph import Json, Node
-from ptc.runtime.artifacts import Artifact, Context
+from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.canary import Canary
+from ptc.runtime.choosing import with_spread
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
-from ptc.runtime.flows import FixedFlow, LiveFlow
+from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
 from ptc.runtime.model_folders import TAKEN, copy_files
+from ptc.runtime.placement import Placement
 from ptc.runtime.profile import Profile
 from ptc.runtime.rendering.rows import Counts, Rendering
 from ptc.runtime.tables import read_rows
-from ptc.runtime.trainer import Placement, Trainer, Training
+from ptc.runtime.trainer import Trainer
+from ptc.runtime.training import Training
 from ptc.runtime.watches import Watching
 
 if TYPE_CHECKING:
@@ -31,10 +34,13 @@ WRITTEN_ANEW = frozenset({"config.json", "generation_config.json", "model.safete
 
 
 def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
-    """Fills a Hugging Face checkpoint folder with the model that the stage is for; its tokenizer stays as it was."""
+    """Fills a Hugging Face checkpoint folder with the model that the stage is for; its tokenizer stays as it was.
+
+    What else was trained or tracked is a checkpoint in a subfolder of its name, for `result` nodes.
+    """
     torch.set_num_threads(context.profile.threads)
     training = Training.of(node.settings)
-    models = {name: load_model(inputs[name].path) for name in (*training.trained, *training.frozen)}
+    models = {name: load_model(inputs[name].path) for name in node.settings["models"]}
     result = node.settings["result"]
     with ExitStack() as opened:
         stage = _Stage(node, inputs, context, training, models, opened)
@@ -42,6 +48,10 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
         observers = [watching.measure for watching in stage.watches()]
         Trainer(training, models, flows, context, Placement.of(context.profile), observers).run()
     save_model(models[result], inputs[result].path, out)
+    for name in (*training.trained, *training.tracked):
+        if name != result:
+            (out / name).mkdir()
+            save_model(models[name], inputs[name].path, out / name)
 
 
 def load_model(folder: Path) -> PreTrainedModel:
@@ -104,14 +114,20 @@ class _Stage:
     def flow(self, source: str) -> FixedFlow | LiveFlow:
         rows, loss = read_rows(self._inputs[source]), self._training.losses[source]
         steps = self._node.settings["flows"][source]
+        drop = self._node.settings.get("on_zero_std") == "drop"
         if not steps:
             unit = self._node.settings["batch"][source]["unit"]
+            if drop and set(rows.column_names) >= REWARDED:
+                rows = with_spread(rows)
+                if not rows.num_rows:
+                    raise InputWrong('on_zero_std = "drop": in no group do the rewards differ; nothing is left')
             fixed = FixedFlow(rows, unit, loss, self._tokenizer, rendering_of(self._node.settings))
             if not fixed.counts.whole:
                 self._context.log({"event": "rows", "source": source, **counted(fixed.counts)})
             return fixed
         author = next(step["model"] for step in steps if step["op"] == "sample")
-        live = LiveFlow(rows, steps, loss, self._tokenizer, partial(self._engine, author), self._training.seed)
+        engine = partial(self._engine, author)
+        live = LiveFlow(rows, steps, loss, self._tokenizer, engine, self._training.seed, drop)
         self._opened.callback(live.close)
         return live
 

@@ -24,7 +24,7 @@ from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.nodes.train import train
 from ptc.runtime.profile import Profile
 from ptc.runtime.row_steps import prompt_id
-from ptc.runtime.tables import ROWS_FILE, read_table, write_rows
+from ptc.runtime.tables import ROWS_FILE, read_table, with_columns, write_rows
 
 PROFILE = Profile(device="cpu", devices=1, threads=1)
 
@@ -298,3 +298,42 @@ def test_a_run_with_a_forgotten_hand_over_exits_with_4(
     code = cli.main(["run", "program.pt", "--profile", "copy.toml"])
     assert code == 4
     assert "the engine does not hold the trainer's" in capsys.readouterr().err
+
+
+def test_a_tracked_model_samples_and_is_left_in_a_folder_of_its_own(world: World) -> None:
+    document = live(expressions.grpo(), EXACT)
+    document["models"] = {"m0": {"as": "train"}, "m1": {"as": "track", "by": "ema", "follows": "m0", "decay": 0.5}}
+    document["flows"]["s0"][0]["model"] = "m1"
+    whole = world.train(document, "whole")
+    tracked = load_file(world.folder / "whole" / "m1" / "model.safetensors")
+    entry = load_file(world.folder / "model" / "model.safetensors")
+    for name, tensor in weights(world, "whole").items():
+        assert torch.equal(tensor, entry[name]) or not torch.equal(tracked[name], tensor)
+    AutoModelForCausalLM.from_pretrained(world.folder / "whole" / "m1")
+    AutoTokenizer.from_pretrained(world.folder / "whole" / "m1")
+    stage = Stage.at(world.folder / "cut-partial", interrupt_after=2)
+    with pytest.raises(Interrupted):
+        world.train(document, "cut", stage)
+    stage.interrupt_after = None
+    (world.folder / "cut").rmdir()
+    world.train(document, "cut", stage)
+    again = load_file(world.folder / "cut" / "m1" / "model.safetensors")
+    assert all(torch.equal(tensor, again[name]) for name, tensor in tracked.items())
+    assert stage.metric("loss") == whole.metric("loss")
+
+
+def test_groups_without_spread_are_dropped_where_the_stage_says_so(world: World) -> None:
+    """The model knows no sum, so that no group has spread and nothing is left to imitate."""
+    document = live(IMITATE, EXACT, budget=1)
+    kept = world.train(document, "kept")
+    dropped = world.train({**document, "on_zero_std": "drop"}, "dropped")
+    assert kept.metric("frac_reward_zero_std") == dropped.metric("frac_reward_zero_std") == [1.0]
+    assert kept.metric("loss")[0] > 0 and dropped.metric("loss")[0] == 0.0
+    rows = read_table(world.folder / "rows" / ROWS_FILE).slice(0, 6)
+    attempts = {"group": [0, 0, 1, 1, 2, 2], "reward": [1.0, 0.0, 1.0, 1.0, 0.0, 0.5]}
+    write_rows(with_columns(rows, attempts), world.folder / "rows")
+    fixed = settings(IMITATE, count=3, budget=1, models=["m0"])
+    fixed["batch"]["s0"]["unit"] = "prompts"
+    some = world.train({**fixed, "on_zero_std": "drop"}, "some").metric("num_tokens")[0]
+    write_rows(with_columns(rows, attempts).take([0, 1, 4, 5]), world.folder / "rows")
+    assert world.train(fixed, "those").metric("num_tokens")[0] == some

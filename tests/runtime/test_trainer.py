@@ -17,7 +17,9 @@ from ptc.runtime import checkpoint
 from ptc.runtime.artifacts import Interrupted, InvariantBroken, ResourceMissing
 from ptc.runtime.batches import Order
 from ptc.runtime.learning_rates import OptimizerSettings
-from ptc.runtime.trainer import Placement, Trainer, Training
+from ptc.runtime.placement import Placement
+from ptc.runtime.trainer import Trainer
+from ptc.runtime.training import Training
 
 OBJECTIVES = ["sft", "grpo", "dpo", "reverse_kl"]
 Weights = dict[str, torch.Tensor]

@@ -1,0 +1,57 @@
+"""Where and how a stage runs: nothing that its meaning depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+
+from ptc.runtime.artifacts import ResourceMissing
+
+if TYPE_CHECKING:
+    from ptc.runtime.profile import Profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where and how a stage runs."""
+
+    cpu: bool = True
+    processes: int = 1
+    precision: str = "float32"
+    """``float32``, or ``bfloat16`` for automatic mixed precision around weights in float32."""
+    micro_batch: int | None = None
+    """Samples in one forward pass."""
+    micro_batch_tokens: int | None = None
+    """Padded tokens in one forward pass, where `micro_batch` does not say how many samples."""
+    gradient_checkpointing: bool = False
+    """Activations are computed again on the way back instead of kept."""
+    checkpoint_every: int | None = None
+    """Steps."""
+
+    @staticmethod
+    def of(profile: Profile) -> Placement:
+        return Placement(
+            cpu=profile.device == "cpu",
+            processes=profile.devices,
+            precision=profile.precision,
+            micro_batch=profile.micro_batch,
+            micro_batch_tokens=profile.micro_batch_tokens,
+            gradient_checkpointing=profile.gradient_checkpointing,
+            checkpoint_every=profile.checkpoint_every,
+        )
+
+
+def accelerator(placement: Placement) -> Accelerator:
+    """Accelerate's view of this process. Raises `ResourceMissing` if as many processes as asked for do not run."""
+    mixed = {"float32": "no", "bfloat16": "bf16"}[placement.precision]
+    AcceleratorState._reset_state()  # it is one per process, and a stage of another precision may have set it
+    found = Accelerator(cpu=placement.cpu, mixed_precision=mixed)
+    if found.num_processes != placement.processes:
+        raise ResourceMissing(
+            f"the profile asks for {placement.processes} training processes, but {found.num_processes} runs: "
+            "start it with `torchrun --nproc-per-node`, or ask for 1"
+        )
+    return found

@@ -1,0 +1,114 @@
+"""What each step learns from: batches of fixed rows, and rollouts that are sampled at once and learned from in turn.
+
+A fixed source gives each step a batch of its own. A rollout of the live ones is drawn when its first step begins, with
+the weights as they are then, and kept until its last one; a checkpoint in between holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ptc.compiler.graph import Json
+from ptc.runtime.batches import Draw, Order, Sample
+from ptc.runtime.training import Rhythm, Training
+
+ROLLOUT_FILE = "rollout.json"
+
+
+class Flow(Protocol):
+    """A source of samples: fixed rows, or the attempts of a model at fixed prompts."""
+
+    @property
+    def size(self) -> int:
+        """Units (rows or prompts) in one epoch."""
+
+    def draw(self, step: int, units: Sequence[int]) -> Draw:
+        """The samples of these units, for the step after `step` updates. Depends on nothing else."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What is learned from in the steps that begin with `start`: of each live source, a draw for each batch."""
+
+    start: int
+    draws: Mapping[str, Sequence[Draw]]
+
+    @property
+    def text(self) -> str:
+        """As JSON, in which every number comes back as it was."""
+        return json.dumps(self, default=vars)
+
+    @staticmethod
+    def parse(text: str) -> Rollout:
+        document = json.loads(text)
+        return Rollout(
+            document["start"], {source: [draw_of(one) for one in own] for source, own in document["draws"].items()}
+        )
+
+
+def draw_of(document: Mapping[str, Json]) -> Draw:
+    """A draw from its fields."""
+    return Draw([[Sample(**sample) for sample in group] for group in document["groups"]], document["metrics"])
+
+
+class Supply:
+    """The draws of each step, in the order that seed and rhythm give."""
+
+    def __init__(self, training: Training, flows: Mapping[str, Flow]) -> None:
+        self._flows = flows
+        self._rhythm: Rhythm = training.rhythm
+        self._live = [source for source in training.losses if source in training.live]
+        self._orders = {
+            source: Order(training.seed, source, flows[source].size, training.batch[source])
+            for source in training.losses
+        }
+        self._rollout: Rollout | None = None
+        first = next(iter(training.losses))
+        passes = training.rhythm.passes if first in training.live else 1
+        self.steps_per_epoch = passes * self._orders[first].steps_per_epoch
+        """Steps in one pass over the first term's source."""
+
+    def draws(self, step: int) -> dict[str, Draw]:
+        """What the step after `step` updates learns from, by source."""
+        if self._live and (self._rollout is None or self._rollout.start != self._rhythm.start(step)):
+            self._rollout = self._sampled(step)
+        rollout = self._rollout.draws if self._rollout is not None else {}
+        return {
+            source: rollout[source][self._rhythm.batch(step)]
+            if source in rollout
+            else self._flows[source].draw(step, order.units(step))
+            for source, order in self._orders.items()
+        }
+
+    def save(self, folder: Path, step: int) -> None:
+        """Writes down the rollout that the next step goes on with, if there is one."""
+        if self._rollout is not None and self._rollout.start == self._rhythm.start(step) != step:
+            (folder / ROLLOUT_FILE).write_text(self._rollout.text)
+
+    def load(self, folder: Path) -> None:
+        """Takes up the rollout of a checkpoint again."""
+        if (folder / ROLLOUT_FILE).exists():
+            self._rollout = Rollout.parse((folder / ROLLOUT_FILE).read_text())
+
+    def _sampled(self, step: int) -> Rollout:
+        """The rollout of a step, all of its batches sampled together."""
+        first = self._rhythm.first_batch(step)
+        draws: dict[str, Sequence[Draw]] = {}
+        for source in self._live:
+            batches = [self._orders[source].units(first + number) for number in range(self._rhythm.batches)]
+            drawn = self._flows[source].draw(self._rhythm.start(step), [unit for units in batches for unit in units])
+            draws[source] = _cut(drawn, [len(units) for units in batches])
+        return Rollout(self._rhythm.start(step), draws)
+
+
+def _cut(draw: Draw, sizes: Sequence[int]) -> list[Draw]:
+    """The draw's groups as batches of these sizes; what is measured of all of them is said once, with the first."""
+    groups, batches = list(draw.groups), list[Draw]()
+    for size in sizes:
+        batches.append(Draw(groups[:size], {} if batches else draw.metrics))
+        groups = groups[size:]
+    return batches

@@ -1,0 +1,113 @@
+"""Rollouts: sampled at once with the weights of their start, cut into batches, and learned from several times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import loss_expressions as expressions
+import pytest
+import torch
+from loss_cases import tiny_model
+from training_cases import AttemptsFlow, Stage, flow_for, settings
+
+from ptc.compiler.graph import Node
+from ptc.runtime import checkpoint
+from ptc.runtime.artifacts import Interrupted
+from ptc.runtime.batches import Draw, Order
+from ptc.runtime.placement import Placement
+from ptc.runtime.supply import Rollout
+from ptc.runtime.trainer import Trainer
+from ptc.runtime.training import Training
+
+
+@dataclass
+class Watched:
+    """A flow that remembers when it was asked for which prompts."""
+
+    flow: AttemptsFlow
+    drawn: list[tuple[int, list[int]]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return self.flow.size
+
+    def draw(self, step: int, units: Sequence[int]) -> Draw:
+        self.drawn.append((step, list(units)))
+        return self.flow.draw(step, units)
+
+
+def document(rollout: int, passes: int, budget: int = 9) -> dict[str, Any]:
+    made = settings(expressions.grpo(), count=2, budget=budget, models=["m0"])
+    made["flows"] = {"s0": [{"op": "sample", "n": 4}]}
+    made["batch"] = {"s0": {"count": 2, "unit": "prompts"}}
+    return {**made, "rollout": {"count": rollout, "unit": "prompts"}, "passes": passes}
+
+
+def run(made: dict[str, Any], stage: Stage) -> tuple[dict[str, torch.Tensor], Watched]:
+    models = {"m0": tiny_model(1)}
+    flow = flow_for("grpo", models["m0"])
+    assert isinstance(flow, AttemptsFlow)
+    watched = Watched(flow)
+    context = stage.context(Node("train", 1, made, {}))
+    Trainer(Training.of(made), models, {"s0": watched}, context, Placement()).run()
+    return checkpoint.weights(models["m0"]), watched
+
+
+def test_a_rollout_is_sampled_at_once_and_used_in_passes_of_whole_batches(tmp_path: Path) -> None:
+    stage = Stage.at(tmp_path)
+    _, watched = run(document(rollout=4, passes=2), stage)
+    assert [step for step, _ in watched.drawn] == [0, 4, 8]
+    order = Order(7, "s0", 10, 2)
+    assert watched.drawn[1][1] == [*order.units(2), *order.units(3)]
+    assert len(stage.metric("loss")) == 9
+    # Five batches of two prompts are an epoch, and each is learned from twice.
+    assert stage.metric("epoch")[-1] == pytest.approx(0.9)
+
+
+def test_the_second_pass_learns_from_the_samples_of_the_first(tmp_path: Path) -> None:
+    """On the first update the policy is what sampled, so the ratio is one; on later ones it has moved."""
+    stage = Stage.at(tmp_path)
+    run(document(rollout=2, passes=3, budget=3), stage)
+    losses = stage.metric("loss")
+    assert losses[0] == pytest.approx(0.0, abs=1e-6)
+    assert losses[1] < -1e-4
+
+
+def test_an_epoch_of_a_live_source_is_so_many_passes_over_its_prompts(tmp_path: Path) -> None:
+    made = document(rollout=4, passes=2)
+    made["budget"] = {"count": 1, "unit": "epochs"}
+    stage = Stage.at(tmp_path)
+    run(made, stage)
+    assert len(stage.metric("loss")) == 10
+
+
+def test_a_batch_in_attempts_draws_as_many_prompts_as_have_them() -> None:
+    made = document(rollout=4, passes=1)
+    made["batch"]["s0"] = {"count": 8, "unit": "samples"}
+    training = Training.of(made)
+    assert training.batch == {"s0": 2} and training.rhythm.batches == 2
+
+
+@pytest.mark.parametrize(("rollout", "passes"), [(4, 2), (6, 1), (2, 3)])
+def test_it_resumes_bit_for_bit_within_a_rollout(rollout: int, passes: int, tmp_path: Path) -> None:
+    made = document(rollout, passes)
+    whole = Stage.at(tmp_path / "whole")
+    expected, _ = run(made, whole)
+    for step in range(1, 9):
+        stage = Stage.at(tmp_path / str(step), interrupt_after=step)
+        with pytest.raises(Interrupted):
+            run(made, stage)
+        stage.interrupt_after = None
+        again, watched = run(made, stage)
+        assert all(torch.equal(again[name], tensor) for name, tensor in expected.items())
+        assert stage.metric("loss") == whole.metric("loss")
+        assert all(drawn >= step for drawn, _ in watched.drawn)
+
+
+def test_a_rollout_comes_back_from_text_as_it_was() -> None:
+    flow = flow_for("grpo", tiny_model(1))
+    rollout = Rollout(4, {"s0": [flow.draw(4, [0, 1]), flow.draw(4, [2])]})
+    assert Rollout.parse(rollout.text).text == rollout.text
