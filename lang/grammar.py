@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from lark import Lark, Token
@@ -17,7 +16,7 @@ from ptc.lang.units import UNITS
 def grammar_text() -> str:
     """grammar.lark with its two tables filled in."""
     words = sorted((name for name in UNITS if name != "%"), key=lambda name: (-len(name), name))
-    text = files("ptc.lang").joinpath("grammar.lark").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
     return text.replace("(?:UNITS)", f"(?:{'|'.join(words)})").replace("KEYWORDS)", f"{'|'.join(sorted(KEYWORDS))})")
 
 

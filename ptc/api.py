@@ -6,11 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptc import lockfile
+from ptc import lockfile, stdlib
 from ptc.checkpoints import checkpoint
 from ptc.compiler import types as types_in_words
 from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Placement, Rows, Template, Verifier
@@ -51,13 +50,14 @@ class CheckResult:
         return self.checked is not None and not any(each.severity == "error" for each in self.diagnostics)
 
 
+LIBRARY = Path(stdlib.__file__).parent
 RECIPE = re.compile(r"^recipe\s+(\w+)", re.MULTILINE)
 
 
 @cache
 def standard() -> Catalogue:
     """The standard library: its objectives, tasks, verifiers and chat templates."""
-    folder = resources.files("ptc.stdlib").joinpath("objectives")
+    folder = LIBRARY / "objectives"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".pt"))
     library = {
         name: Source(f"std/objectives/{name}", folder.joinpath(name).read_text(encoding="utf-8")) for name in names
@@ -69,7 +69,7 @@ def standard() -> Catalogue:
 
 def _recipes() -> dict[str, Source]:
     """The library's files with recipes, by the names of the recipes."""
-    folder = resources.files("ptc.stdlib").joinpath("recipes")
+    folder = LIBRARY / "recipes"
     found: dict[str, Source] = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".pt"):

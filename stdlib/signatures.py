@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -110,5 +110,5 @@ VERIFIERS: Mapping[str, VerifierSignature] = MappingProxyType(
 @cache
 def task_columns() -> Mapping[str, tuple[str, ...]]:
     """Columns that `gym(task)` brings, by task."""
-    text = resources.files("ptc.stdlib").joinpath("tasks.json").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("tasks.json").read_text(encoding="utf-8")
     return MappingProxyType({task: tuple(columns) for task, columns in json.loads(text).items()})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 
 ENDS: Mapping[str, str | None] = MappingProxyType(
@@ -29,5 +29,5 @@ ENDS: Mapping[str, str | None] = MappingProxyType(
 @cache
 def texts() -> Mapping[str, str]:
     """The Jinja text of each template."""
-    folder = resources.files("ptc.stdlib.templates")
+    folder = Path(__file__).parent
     return MappingProxyType({name: folder.joinpath(f"{name}.jinja").read_text(encoding="utf-8") for name in ENDS})
