@@ -18,7 +18,11 @@ class TokenStatistics:
         self._correct += int((log_probabilities.argmax(-1) == tokens).sum())
         self._entropy -= float((log_probabilities.exp() * log_probabilities).sum())
 
-    def metrics(self) -> dict[str, float]:
-        if not self._tokens:
-            return {}
-        return {"mean_token_accuracy": self._correct / self._tokens, "entropy": self._entropy / self._tokens}
+    @property
+    def sums(self) -> list[float]:
+        return [float(self._tokens), float(self._correct), self._entropy]
+
+    @staticmethod
+    def metrics(tokens: float, correct: float, entropy: float) -> dict[str, float]:
+        """What the sums, of all processes, say."""
+        return {"mean_token_accuracy": correct / tokens, "entropy": entropy / tokens} if tokens else {}

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+from accelerate.utils import DistributedType  # type: ignore[import-untyped]
 
 from ptc.runtime.artifacts import ResourceMissing
 
 if TYPE_CHECKING:
     from ptc.runtime.profile import Profile
+
+
+PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+"""Accelerate's names for processes that hold whole models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +50,18 @@ class Placement:
 
 
 def accelerator(placement: Placement) -> Accelerator:
-    """Accelerate's view of this process. Raises `ResourceMissing` if as many processes as asked for do not run."""
+    """Accelerate's view of this process. Raises `ResourceMissing` if what runs is not what was asked for."""
     mixed = {"float32": "no", "bfloat16": "bf16"}[placement.precision]
-    AcceleratorState._reset_state()  # it is one per process, and a stage of another precision may have set it
+    AcceleratorState._reset_state(reset_partial_state=True)  # it is one per process, and another stage has set it
     found = Accelerator(cpu=placement.cpu, mixed_precision=mixed)
     if found.num_processes != placement.processes:
         raise ResourceMissing(
-            f"the profile asks for {placement.processes} training processes, but {found.num_processes} runs: "
-            "start it with `torchrun --nproc-per-node`, or ask for 1"
+            f"the profile asks for {placement.processes} training processes, but accelerate finds "
+            f"{found.num_processes}: run `ptc` without a launcher, it starts them itself"
+        )
+    if found.distributed_type not in PLAIN:
+        raise ResourceMissing(
+            f"the profile asks for whole models in every process, accelerate for {found.distributed_type.value}: "
+            "unset what a launcher has left in the environment (ACCELERATE_USE_…)"
         )
     return found

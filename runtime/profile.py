@@ -60,8 +60,8 @@ class Profile(BaseModel):
     engine_precision: Literal["float32", "bfloat16"] | None = None
     """Of an engine that holds weights of its own; None: that of training."""
     device: Device = Field(default_factory=lambda: "cuda" if gpus_here() else "cpu")
-    devices: PositiveInt = Field(default_factory=lambda: int(os.environ.get("WORLD_SIZE", "1")))
-    """Training processes, one device each; `torchrun` starts several."""
+    devices: PositiveInt = 1
+    """Training processes, one device each; the run starts them."""
     threads: PositiveInt = Field(default_factory=cores_here)
     """CPU threads of each process."""
     memory: Annotated[int | None, BeforeValidator(_bytes)] = None
@@ -88,6 +88,18 @@ class Profile(BaseModel):
         if self.micro_batch is not None and self.micro_batch_tokens is not None:
             raise ValueError("micro_batch and micro_batch_tokens are two ways to say one thing: leave one out")
         return self
+
+
+LAUNCHED = (
+    "LOCAL_RANK",
+    "RANK",
+    "WORLD_SIZE",
+    "ACCELERATE_MIXED_PRECISION",
+    "ACCELERATE_USE_FSDP",
+    "ACCELERATE_USE_DEEPSPEED",
+)
+"""What `torchrun` and `accelerate launch` leave in the environment. The latter starts one process on the CPU, whatever
+it is asked for, and shards nothing there (`docs/decisions/0016-training-processes.md`)."""
 
 
 def load_profile(path: Path | None, here: bool = True) -> Profile:
@@ -147,7 +159,13 @@ def _lower(message: str) -> str:
 
 
 def _check_devices(profile: Profile, path: Path | None) -> None:
-    """Refuses GPUs that are not there, before anything is loaded."""
+    """Refuses a launcher, and GPUs that are not there, before anything is loaded."""
+    launched = [name for name in LAUNCHED if name in os.environ]
+    if launched:
+        raise ResourceMissing(
+            f"a launcher has set {launched[0]}, and ptc starts its training processes itself: run it without, and "
+            f"write devices = 2 into {path or 'a profile'}"
+        )
     if profile.device == "cpu":
         return
     there = gpus_here()

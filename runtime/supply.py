@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ptc.compiler.graph import Json
 from ptc.runtime.batches import Draw, Order, Sample
+from ptc.runtime.ranks import Ranks
 from ptc.runtime.training import Rhythm, Training
 
 ROLLOUT_FILE = "rollout.json"
@@ -58,8 +59,9 @@ def draw_of(document: Mapping[str, Json]) -> Draw:
 class Supply:
     """The draws of each step, in the order that seed and rhythm give."""
 
-    def __init__(self, training: Training, flows: Mapping[str, Flow]) -> None:
+    def __init__(self, training: Training, flows: Mapping[str, Flow], ranks: Ranks) -> None:
         self._flows = flows
+        self._ranks = ranks
         self._rhythm: Rhythm = training.rhythm
         self._live = [source for source in training.losses if source in training.live]
         self._orders = {
@@ -73,7 +75,11 @@ class Supply:
         """Steps in one pass over the first term's source."""
 
     def draws(self, step: int) -> dict[str, Draw]:
-        """What the step after `step` updates learns from, by source."""
+        """What the step after `step` updates learns from, by source, as the first process drew it."""
+        drawn = self._ranks.told(self._drawn(step) if self._ranks.first else None)
+        return drawn if self._ranks.first else {source: draw_of(each) for source, each in drawn.items()}
+
+    def _drawn(self, step: int) -> dict[str, Draw]:
         if self._live and (self._rollout is None or self._rollout.start != self._rhythm.start(step)):
             self._rollout = self._sampled(step)
         rollout = self._rollout.draws if self._rollout is not None else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from ptc.runtime.loss import Loss, Part, Prepared
 from ptc.runtime.metrics import TokenStatistics
 from ptc.runtime.optimizer import optimizer_of, set_learning_rate
 from ptc.runtime.placement import Placement, accelerator
+from ptc.runtime.ranks import ALONE, Ranks
 from ptc.runtime.supply import Flow, Supply
 from ptc.runtime.training import Training
 
@@ -49,14 +51,16 @@ class Trainer:
         context: Context,
         placement: Placement,
         observers: Sequence[Callable[[int], Mapping[str, float]]] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         """`observers` are told how many updates have been made, after each, and add to its metrics."""
+        self._ranks = ranks
         self._training = training
         self._observers = observers
         self._context = context
         self._placement = placement
         self._accelerator = accelerator(placement)
-        self._supply = Supply(training, flows)
+        self._supply = Supply(training, flows, ranks)
         self._steps = training.steps(self._supply.steps_per_epoch)
         self._heads = {name: output_head(model) for name, model in models.items()}
         self._models = {name: self._placed(model, name in training.trained) for name, model in models.items()}
@@ -109,16 +113,17 @@ class Trainer:
 
     def _resume(self) -> None:
         folder = checkpoint.newest(self._context.partial)
+        folder = self._ranks.told(None if folder is None else str(folder.absolute()))
         if folder is None:
             return
-        self._counters, environment = checkpoint.load(folder, self._state)
+        self._counters, environment = checkpoint.load(Path(folder), self._state)
         self._sealed = self._counters.step
         level = _exactness(environment, self._environment)
         self._context.log({"event": "resumed", "step": self._counters.step, "level": level})
 
     def _save(self) -> None:
         """Seals the state between two steps, unless it is sealed already."""
-        if self._sealed != self._counters.step and self._counters.step > 0:
+        if self._ranks.first and self._sealed != self._counters.step and self._counters.step > 0:
             checkpoint.save(self._context.partial, self._counters, self._state, self._environment)
             self._sealed = self._counters.step
 
@@ -130,7 +135,7 @@ class Trainer:
         """One optimizer step. Nothing changes until its last lines: an interruption leaves the state of its start."""
         started = monotonic()
         step = self._counters.step
-        total, statistics, metrics = 0.0, TokenStatistics(), dict[str, float]()
+        losses, statistics, metrics = list[float](), TokenStatistics(), dict[str, float]()
         tokens = 0
         draws = self._supply.draws(step)
         for source, loss in self._training.losses.items():
@@ -138,8 +143,11 @@ class Trainer:
             metrics |= draws[source].metrics
             tokens += batch.tokens
             if batch.samples:
-                with training_mode(self._in_training, self._training.seed, source, step):
-                    total += self._accumulate(loss, batch, statistics)
+                with training_mode(self._in_training, self._training.seed, source, step, self._ranks.index):
+                    losses.append(self._accumulate(loss, batch, statistics))
+        total, *sums = self._ranks.total([sum(losses), *statistics.sums])
+        for learner in self._learners.values():
+            self._ranks.add_up(learner.model.parameters())
         norms = self._gradient_norms(step, total)
         rates = self._update(step)
         self._counters = Counters(step=step + 1, tokens=self._counters.tokens + tokens)
@@ -149,16 +157,19 @@ class Trainer:
             **self._named("learning_rate", rates),
             "epoch": (step + 1) / self._supply.steps_per_epoch,
             "num_tokens": float(self._counters.tokens),
-            **statistics.metrics(),
+            **statistics.metrics(*sums),
             **metrics,
             "step_time": monotonic() - started,
             **{name: value for observer in self._observers for name, value in observer(step + 1).items()},
         }
 
     def _accumulate(self, loss: Loss, batch: Batch, statistics: TokenStatistics) -> float:
-        """Adds the gradient of the loss on the global batch, micro-batch by micro-batch, and returns the loss."""
+        """Adds the gradient of this process's share of the global batch, micro-batch by micro-batch.
+
+        Returns its share of the loss: those of all processes add up to the loss.
+        """
         prepared = loss.prepare(batch)
-        slices = list(self._slices(batch)) if loss.splits else [(0, batch.samples)]
+        slices = self._slices(batch.widths, loss.splits)
         total = 0.0
         for start, stop in slices:
             part = loss.part(prepared, start, stop, self._forward)
@@ -166,20 +177,30 @@ class Trainer:
                 self._accelerator.backward(part.loss)
             total += float(part.loss.detach())
             self._observe(part, prepared, start, stop, statistics)
-        if len(slices) > 1:
-            total -= (len(slices) - 1) * loss.constant_part(prepared)
+        once = 1 if self._ranks.first else 0
+        if len(slices) != once:
+            total -= (len(slices) - once) * loss.constant_part(prepared)
         return total
 
-    def _slices(self, batch: Batch) -> Iterator[tuple[int, int]]:
-        """Micro-batches of a batch in order of length: of a number of samples, or of a number of padded tokens."""
+    def _slices(self, widths: Sequence[int], splits: bool) -> list[tuple[int, int]]:
+        """The micro-batches of this process's share, which follows the order of length; what cannot be split is whole,
+        and the first process's."""
+        if not splits:
+            return [(0, len(widths))] if self._ranks.first else []
+        first, last = self._ranks.share(widths)
+        return list(self._cut(widths, first, last))
+
+    def _cut(self, widths: Sequence[int], first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Micro-batches of a number of samples, or of a number of padded tokens."""
         size = self._placement.micro_batch
-        start = 0
-        for stop, length in enumerate(batch.widths, start=1):
-            count = stop - start
+        start = first
+        for stop in range(first + 1, last + 1):
+            count, length = stop - start, widths[stop - 1]
             if count > 1 and (count > size if size else count * length > self._micro_batch_tokens):
                 yield start, stop - 1
                 start = stop - 1
-        yield start, batch.samples
+        if start < last:
+            yield start, last
 
     def _forward(self, model: str, columns: Sequence[str], batch: Batch) -> list[torch.Tensor]:
         with torch.set_grad_enabled(model in self._learners):

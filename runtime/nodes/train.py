@@ -14,6 +14,7 @@ from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.canary import Canary
 from ptc.runtime.choosing import with_spread
+from ptc.runtime.crew import crew
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
@@ -40,13 +41,14 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     """
     torch.set_num_threads(context.profile.threads)
     training = Training.of(node.settings)
-    models = {name: load_model(inputs[name].path) for name in node.settings["models"]}
     result = node.settings["result"]
-    with ExitStack() as opened:
+    with crew(node, inputs, context) as ranks, ExitStack() as opened:
+        models = {name: load_model(inputs[name].path) for name in node.settings["models"]}
         stage = _Stage(node, inputs, context, training, models, opened)
         flows = {source: stage.flow(source) for source in training.losses}
+        ranks.told({source: flow.size for source, flow in flows.items()})
         observers = [watching.measure for watching in stage.watches()]
-        Trainer(training, models, flows, context, Placement.of(context.profile), observers).run()
+        Trainer(training, models, flows, context, Placement.of(context.profile), observers, ranks).run()
     save_model(models[result], inputs[result].path, out)
     for name in (*training.trained, *training.tracked):
         if name != result:

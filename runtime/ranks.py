@@ -1,0 +1,96 @@
+"""The processes that train together: who of them this is, its share of a batch, and what they tell one another.
+
+Each holds the whole models and takes a share of the samples of the *global* batch. Every reduction of a loss divides by
+global counts, so gradients are summed over the processes, never averaged. What one tells the others travels as JSON:
+nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import distributed
+
+from ptc.compiler.graph import Json
+
+BUCKET = 1 << 24
+"""Numbers that are summed at once."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One process among those that train together; the first one reads, samples, saves and reports."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.index == 0
+
+    @property
+    def _device(self) -> torch.device:
+        """Where tensors that are sent must be."""
+        return torch.device("cuda", self.index) if distributed.get_backend() == "nccl" else torch.device("cpu")
+
+    def share(self, widths: Sequence[int]) -> tuple[int, int]:
+        """From which to before which sample this process computes: shares of about as many tokens each."""
+        done = [0, *accumulate(widths)]
+        bounds = [
+            min(range(len(done)), key=lambda at: abs(done[at] * self.count - done[-1] * rank))
+            for rank in range(self.count + 1)
+        ]
+        return bounds[self.index], bounds[self.index + 1]
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """The sums of each number over all processes."""
+        if self.count == 1:
+            return list(numbers)
+        summed = torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        distributed.all_reduce(summed)
+        total: list[float] = summed.tolist()
+        return total
+
+    def add_up(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Gives each parameter the sum of its gradients over all processes."""
+        if self.count == 1:
+            return
+        for bucket in _buckets([parameter for parameter in parameters if parameter.requires_grad]):
+            gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in bucket]
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            distributed.all_reduce(flat)
+            parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+            for parameter, part in zip(bucket, parts, strict=True):
+                parameter.grad = part.view_as(parameter)
+
+    def told(self, document: Json) -> Json:
+        """What the first process says; what the others say is not heard."""
+        if self.count == 1:
+            return document
+        content = json.dumps(document, default=vars).encode() if self.first else b""
+        length = torch.tensor([len(content)], device=self._device)
+        distributed.broadcast(length, 0)
+        sent = torch.zeros(int(length), dtype=torch.uint8, device=self._device)
+        if self.first:
+            sent.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        distributed.broadcast(sent, 0)
+        return document if self.first else json.loads(sent.cpu().numpy().tobytes())
+
+
+ALONE = Ranks()
+
+
+def _buckets(parameters: Sequence[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
+    bucket, size = list[torch.nn.Parameter](), 0
+    for parameter in parameters:
+        if bucket and (size + parameter.numel() > BUCKET or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(parameter)
+        size += parameter.numel()
+    if bucket:
+        yield bucket
