@@ -180,5 +180,5 @@ def test_learning_rates_are_functions_of_the_step() -> None:
 
 
 def test_more_processes_than_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResourceMissing, match="asks for 2 training processes, but 1 runs"):
+    with pytest.raises(ResourceMissing, match="asks for 2 training processes, but accelerate finds 1"):
         run(settings(expressions.sft()), Stage.at(tmp_path), processes=2)
