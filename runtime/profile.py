@@ -74,6 +74,8 @@ class Profile(BaseModel):
     """Activations are computed again on the way back instead of kept: less memory, a third more time."""
     checkpoint_every: PositiveInt | None = None
     """Optimizer steps between sealed checkpoints; None: ten in a stage."""
+    report_to: list[str] = Field(default_factory=list)
+    """Trackers that see the metrics of stages, by the names that accelerate has for them: ``["tensorboard"]``."""
     store: Path = Field(default=Path(".ptc"), strict=False)
     """Folder of the store, with the runs in it. Relative to the working directory."""
     allow_hub: bool = False

@@ -22,6 +22,7 @@ from ptc.runtime.model_folders import TAKEN, copy_files
 from ptc.runtime.placement import Placement
 from ptc.runtime.profile import Profile
 from ptc.runtime.rendering.rows import Counts, Rendering
+from ptc.runtime.reporting import reported
 from ptc.runtime.tables import read_rows
 from ptc.runtime.trainer import Trainer
 from ptc.runtime.training import Training
@@ -42,7 +43,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     torch.set_num_threads(context.profile.threads)
     training = Training.of(node.settings)
     result = node.settings["result"]
-    with crew(node, inputs, context) as ranks, ExitStack() as opened:
+    with crew(node, inputs, context) as ranks, reported(context) as context, ExitStack() as opened:
         models = {name: load_model(inputs[name].path) for name in node.settings["models"]}
         stage = _Stage(node, inputs, context, training, models, opened)
         flows = {source: stage.flow(source) for source in training.losses}
