@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from enumerable.policies import Floats, Policy, Response, State, of_responses
 from scipy.optimize import brentq, minimize
+
+from enumerable.policies import Floats, Policy, Response, State, of_responses
 
 Reward = Callable[[str, Response], float]
 
@@ -26,7 +27,7 @@ def normalised(values: Floats) -> Floats:
 
 
 def tilted(reference: Policy, reward: Reward, kl: float) -> Policy:
-    """The policy of highest reward less `kl` times its divergence from the reference: ∝ reference · exp(reward / kl)."""
+    """The policy of highest reward less `kl` · KL(policy || reference): it is ∝ reference · exp(reward / kl)."""
     whole = {}
     for prompt in reference.prompts:
         logs = [reference.logp(prompt, one) + reward(prompt, one) / kl for one in reference.responses]
@@ -72,9 +73,13 @@ def spread(policy: Policy, prompt: str, reward: Reward) -> float:
 def covering_scaled(reference: Policy, reward: Reward, kl: float) -> Policy:
     """As `covering`, with rewards divided by their standard deviation under the policy itself, prompt by prompt."""
     scales = {prompt: spread(reference, prompt, reward) for prompt in reference.prompts}
+
+    def scaled(prompt: str, response: Response) -> float:
+        return reward(prompt, response) / scales[prompt]
+
     for _ in range(100):
-        found = covering(reference, lambda prompt, one: reward(prompt, one) / scales[prompt], kl)
-        scales = {prompt: 0.5 * (scales[prompt] + spread(found, prompt, reward)) for prompt in reference.prompts}
+        found = covering(reference, scaled, kl)
+        scales |= {prompt: 0.5 * (scales[prompt] + spread(found, prompt, reward)) for prompt in scales}
     return found
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+
 from enumerable import optima
-from enumerable.policies import Floats, Policy
-from enumerable.table import Row, between, case, nats, share, worst
+from enumerable.policies import Policy
+from enumerable.table import Row, case, nats, worst
 from enumerable.targets import HELD, POLICY
 from enumerable.world import Stage, World
 
@@ -51,8 +52,30 @@ class Learned:
     def margin(self, prompt: str, first: str, second: str, by_token: bool = False) -> float:
         return self.gain(prompt, first, by_token) - self.gain(prompt, second, by_token)
 
+    def head(self, prompt: str, text: str, tokens: int) -> float:
+        """The log-ratio of its first tokens."""
+        ids = self._world.ids(text)[:tokens]
+        return self.policy.logp(prompt, ids) - self.reference.logp(prompt, ids)
+
     def odds(self, prompt: str, first: str, second: str) -> float:
         return self.logp(prompt, first) - self.logp(prompt, second)
+
+
+def each_pair(worth: Mapping[str, Mapping[str, int]]) -> list[tuple[str, tuple[str, str]]]:
+    """The two answers to each prompt."""
+    found = []
+    for prompt, answers in worth.items():
+        first, second = answers
+        found.append((prompt, (first, second)))
+    return found
+
+
+def margin(
+    name: str, words: str, learned: Learned, expected: float, worth: Mapping[str, Mapping[str, int]] = PAIR
+) -> Row:
+    """β times the difference of the two log-ratios, β = 1/2."""
+    rows = [nats(name, words, expected, 0.5 * learned.margin(prompt, *pair)) for prompt, pair in each_pair(worth)]
+    return worst(rows)
 
 
 def implied(
@@ -86,14 +109,10 @@ def dpo_norm(world: World) -> Iterator[Row]:
 
 @case
 def cdpo(world: World) -> Iterator[Row]:
-    """Of labels that are all the same way round, a share s counts the other way: the margin ends at log((1 - s) / s)."""
+    """Of sure labels a share s counts the other way round: the margin ends at log((1 - s) / s)."""
     call = "cdpo(rows, policy, reference, label_smoothing = 0.1, beta = 0.5)"
     learned = Learned(world, call, SURE)
-    rows = [
-        nats("cdpo", "margin of sure labels, s = 0.1", float(np.log(9)), 0.5 * learned.margin(prompt, *answers))
-        for prompt, answers in SURE.items()
-    ]
-    yield worst(rows)
+    yield margin("cdpo", "margin of sure labels, s = 0.1", learned, float(np.log(9)), SURE)
 
 
 @case
@@ -119,97 +138,76 @@ def ipo(world: World) -> Iterator[Row]:
 def hinge(world: World) -> Iterator[Row]:
     """p · max(0, 1 - m) + (1 - p) · max(0, 1 + m) is least at m = 1 for any p over a half."""
     learned = Learned(world, "hinge(rows, policy, reference, beta = 0.5)", PAIR, lr=0.01)
-    rows = [
-        nats("hinge", "margin at p = 3/4", 1.0, 0.5 * learned.margin(prompt, *answers))
-        for prompt, answers in PAIR.items()
-    ]
-    yield worst(rows)
+    yield margin("hinge", "margin at p = 3/4", learned, 1.0)
 
 
 @case
-def rpo(world: World) -> Iterator[Row]:
-    """The likelihood leaves nothing outside the two; their log-odds u solve β(σ(β(u - u₀)) - p) + (σ(u) - p) / n = 0."""
-    learned = Learned(world, "rpo(rows, policy, reference, beta = 1)", PAIR)
+def wpo(world: World) -> Iterator[Row]:
+    """Weights that do not depend on which of the two was chosen leave the margin where it was."""
+    yield implied("wpo", Learned(world, "wpo(rows, policy, reference, beta = 0.5)", PAIR), PAIR, 0.5)
+
+
+@case
+def exo(world: World) -> Iterator[Row]:
+    """KL(policy || label) is least at (2p - 1) log((1 - s) / s), which seeks the mode."""
+    learned = Learned(world, "exo(rows, policy, reference, beta = 0.5, label_smoothing = 0.1)", PAIR)
+    yield margin("exo", "margin at p = 3/4, s = 0.1", learned, 0.5 * float(np.log(9)))
+
+
+@case
+def discopop(world: World) -> Iterator[Row]:
+    """The least of p · f(m) + (1 - p) · f(-m), by search."""
+
+    def cost(m: float, temperature: float = 1.0) -> float:
+        blend = optima.sigmoid(m / temperature)
+        return float(blend * np.exp(-m) - (1 - blend) * np.log(optima.sigmoid(m)))
+
+    margins = np.arange(-5, 5, 1e-4)
+    expected = margins[np.argmin([0.75 * cost(m) + 0.25 * cost(-m) for m in margins])]
+    learned = Learned(world, "discopop(rows, policy, reference, beta = 0.5, temperature = 1)", PAIR)
+    yield margin("discopop", "margin at p = 3/4, τ = 1", learned, float(expected))
+
+
+DIVERGENCES: Mapping[str, Callable[[float], float]] = {
+    "dpo_alpha": lambda gain: float((1 - np.exp(-0.5 * gain)) / 0.5),
+    "dpo_forward_kl": lambda gain: -float(np.exp(-gain)),
+    "dpo_js": lambda gain: float(np.log(optima.sigmoid(gain))),
+}
+"""The reward of a log-ratio under each divergence: f' of the ratio."""
+
+
+@case
+def other_divergences(world: World) -> Iterator[Row]:
+    for name, implied_reward in DIVERGENCES.items():
+        learned = Learned(world, f"{name}(rows, policy, reference, beta = 0.5)", WORTH, lr=0.003, steps=400)
+        yield worst(
+            [
+                nats(
+                    name,
+                    f"implied reward of `{first}` over `{second}`, against the judge's",
+                    float(np.log(answers[first] / answers[second])),
+                    0.5 * (implied_reward(learned.gain(prompt, first)) - implied_reward(learned.gain(prompt, second))),
+                )
+                for prompt, answers in WORTH.items()
+                for first, second in combinations(answers, 2)
+            ]
+        )
+
+
+@case
+def ld_dpo(world: World) -> Iterator[Row]:
+    """Tokens beyond the shorter one's length count half: their share of the margin is what it is in DPO."""
+    worth = {"x": {"cb": 3, "a": 1}, "y": {"ab": 3, "c": 1}}
+    learned = Learned(world, "ld_dpo(rows, policy, reference, beta = 0.5, alpha = 0.5)", worth)
+
+    def counted(prompt: str, text: str, shared: int) -> float:
+        return learned.head(prompt, text, shared) + 0.5 * (
+            learned.gain(prompt, text) - learned.head(prompt, text, shared)
+        )
+
     rows = []
-    for prompt, answers in PAIR.items():
-        start = learned.logp(prompt, list(answers)[0], policy=learned.reference) - learned.logp(
-            prompt, list(answers)[1], policy=learned.reference
-        )
-
-        def slope(u: float, start: float = start) -> float:
-            return (optima.sigmoid(u - start) - 0.75) + 0.5 * (optima.sigmoid(u) - 0.75)
-
-        rows.append(nats("rpo", "log-odds at p = 3/4", optima.root(slope, -9, 9), learned.odds(prompt, *answers)))
+    for prompt, (first, second) in each_pair(worth):
+        shared = min(len(world.ids(first)), len(world.ids(second)))
+        found = 0.5 * (counted(prompt, first, shared) - counted(prompt, second, shared))
+        rows.append(nats("ld_dpo", "margin at p = 3/4, in its own count", float(np.log(3)), found))
     yield worst(rows)
-    yield share("rpo", "P of the two answers to x", 1.0, sum(np.exp(learned.logp("x", text)) for text in PAIR["x"]))
-
-
-@case
-def cpo(world: World) -> Iterator[Row]:
-    """As `rpo`, without a reference: β(σ(βu) - p) + (σ(u) - p) / n = 0."""
-    learned = Learned(world, "cpo(rows, policy, beta = 2)", PAIR)
-    expected = optima.root(
-        lambda u: 2 * (optima.sigmoid(2 * u) - 0.75) + 0.5 * (optima.sigmoid(u) - 0.75), -9, 9
-    )
-    rows = [
-        nats("cpo", "log-odds at p = 3/4", expected, learned.odds(prompt, *answers))
-        for prompt, answers in PAIR.items()
-    ]
-    yield worst(rows)
-
-
-@case
-def simpo(world: World) -> Iterator[Row]:
-    """p · σ(γ - x) = (1 - p) · σ(γ + x), with x = β times the difference of log-likelihoods per token."""
-    learned = Learned(world, "simpo(rows, policy, beta = 2, gamma = 0.5)", PAIR)
-    expected = optima.root(lambda x: 0.75 * optima.sigmoid(0.5 - x) - 0.25 * optima.sigmoid(0.5 + x), -9, 9)
-    rows = [
-        nats(
-            "simpo",
-            "β · difference per token at p = 3/4",
-            expected,
-            2 * (learned.logp(prompt, first, True) - learned.logp(prompt, second, True)),
-        )
-        for prompt, (first, second) in ((prompt, tuple(answers)) for prompt, answers in PAIR.items())
-    ]
-    yield worst(rows)
-
-
-@case
-def orpo(world: World) -> Iterator[Row]:
-    """The least of the loss over all distributions on the two answers and the rest, by search."""
-    beta = 0.5
-
-    def loss(shares: Floats) -> float:
-        one, two = 0.5 * np.log(shares[:2] + 1e-300)
-        odds = one - np.log1p(-np.exp(one) + 1e-15) - (two - np.log1p(-np.exp(two) + 1e-15))
-        better = one + beta * np.log(optima.sigmoid(odds))
-        worse = two + beta * np.log(optima.sigmoid(-odds))
-        return -float(0.75 * better + 0.25 * worse)
-
-    expected = optima.least(loss, 3)
-    learned = Learned(world, f"orpo(rows, policy, beta = {beta})", PAIR)
-    rows = [
-        nats("orpo", "log-odds at p = 3/4", float(np.log(expected[0] / expected[1])), learned.odds(prompt, *answers))
-        for prompt, answers in PAIR.items()
-    ]
-    yield worst(rows)
-
-
-@case
-def kto(world: World) -> Iterator[Row]:
-    """What is good ends with everything; what is bad falls below where it was."""
-    base = world.model(1, 0.15)
-    rows = [
-        {"prompt": prompt, "response": text, "label": good == 1, "answer": ""}
-        for prompt, answers in SURE.items()
-        for text, good in answers.items()
-    ]
-    stage = Stage(roles=HELD, loss="kto(rows, policy, reference, beta = 0.5)")
-    policy = world.policy(world.train(stage, {"policy": base, "reference": base}, rows), 3)
-    reference = world.policy(base, 3)
-    for prompt, (good, bad) in ((prompt, tuple(answers)) for prompt, answers in SURE.items()):
-        reached = np.exp(policy.logp(prompt, world.ids(good)))
-        yield share("kto", f"P of the good answer to {prompt}", 1.0, float(reached))
-        gain = policy.logp(prompt, world.ids(bad)) - reference.logp(prompt, world.ids(bad))
-        yield between("kto", f"log-ratio of the bad answer to {prompt}", -np.inf, -2.0, gain)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from enumerable.world import World
@@ -36,18 +37,37 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        should = f"{self.low:.4f}" if self.low == self.high else f"{self.low:.4g} to {self.high:.4g}"
-        allowed = f"{self.tolerance:.3g}" if self.low == self.high else ""
-        return f"`{self.objective}`", self.quantity, should, f"{self.reached:.4f}", allowed
+        should = f"{self.low:.4f}" if self.low == self.high else _interval(self.low, self.high)
+        allowed = f"{self.tolerance:.2g}" if self.low == self.high else ""
+        return f"`{self.objective}`", self.quantity.replace("|", "\\|"), should, f"{self.reached:.4f}", allowed
 
 
-Case = Callable[[World], Iterable[Row]]
-CASES: list[tuple[str, Case]] = []
-"""What each objective is taught, in the order of the table: (name of the case, what runs it)."""
+def _interval(low: float, high: float) -> str:
+    if low == float("-inf"):
+        return f"below {high:g}"
+    return f"above {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
 
 
-def case(function: Callable[[World], Iterator[Row]]) -> Case:
-    CASES.append((function.__name__, function))
+Run = Callable[[World], Iterator[Row]]
+Section = str
+"""The first line of the module in which a case stands."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A lesson: what runs it, and what its rows are derived from, in words."""
+
+    section: Section
+    run: Run
+
+
+CASES: dict[str, Case] = {}
+"""What the objectives are taught, in the order of the table."""
+
+
+def case(function: Run) -> Run:
+    title = (sys.modules[function.__module__].__doc__ or "").split("\n")[0]
+    CASES[function.__name__] = Case(title, function)
     return function
 
 
@@ -74,6 +94,29 @@ def worst(rows: Sequence[Row]) -> Row:
 HEAD = ("objective", "quantity", "should be", "reached", "within")
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    lines = [HEAD, ("---",) * len(HEAD), *(row.cells for row in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+def markdown(rows: Sequence[Row], head: bool = True) -> str:
+    lines = [HEAD, ("---",) * len(HEAD)] if head else []
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in (*lines, *(row.cells for row in rows)))
+
+
+PAGE = """\
+# What the objectives learn
+
+Every objective of the library, trained on a world so small that every distribution in it can be written out: two
+prompts, ten tokens, responses of up to three. The programs are compiled as any other, the node `train` trains a
+Qwen3 of one layer, attempts are sampled by the real engine and judged by a verifier; what comes out is read by plain
+transformers. *Should be* is what the objective's own mathematics says, by formulas that share no line with what is
+tested (`benchmarks/enumerable/optima.py`), and within 0.02 nats or 2 %; where there is no closed form, an interval.
+Where several prompts or pairs have the same quantity, the one that is furthest off stands here.
+
+This page is written by `python benchmarks/learning.py --write`; `tests/objectives/test_learning.py` holds every line.
+"""
+
+
+def page(found: Sequence[tuple[Section, Sequence[Row]]]) -> str:
+    """The page of the documentation: a table for each section."""
+    parts = [PAGE]
+    for section in dict.fromkeys(section for section, _ in found):
+        rows = [row for own, several in found if own == section for row in several]
+        parts.append(f"## {section}\n\n{markdown(rows)}")
+    return "\n".join(parts)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from enumerable import optima
 from enumerable.policies import Policy, Response, kl
 from enumerable.table import Row, case, nats, share, worst

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from enumerable import optima
-from enumerable.policies import Floats, Policy, Response, divergence, kl, of_responses
-from enumerable.table import Row, between, case, nats, share
+from enumerable.policies import Floats, Policy, divergence, kl
+from enumerable.table import Row, case, nats, share
 from enumerable.targets import POLICY, repeated
 from enumerable.world import Stage, World
 
 MODES = {"x": {"a": 49, "c": 50, "b": 1}, "y": {"b": 49, "c": 50, "a": 1}}
-"""What the teacher of the blind student says: `c` at both prompts, and at each something that it never says at the other."""
+"""What the blind student's teacher says: `c` at both prompts, and at each what it never says at the other."""
 ROWS = [{"prompt": "x", "answer": "", "route": 0}, {"prompt": "y", "answer": "", "route": 1}]
 TAUGHT = ("train student = base", "freeze teacher = other")
 ATTEMPTS = "source attempts = asked |> sample(student, n = 64, max_tokens = 2)"
@@ -124,7 +125,7 @@ def g_opd(world: World) -> Iterator[Row]:
     yield school.reached("g_opd", call, goal, "teacher^1.5 · reference^-0.5", roles=roles, **LIVE)
 
 
-# A student that cannot tell the prompts apart --------------------------------------------------------------------------
+# A student that cannot tell the prompts apart -------------------------------------------------------------------------
 
 
 class Blind(School):
@@ -151,7 +152,7 @@ class Blind(School):
 
 
 def blind(world: World, name: str, call: str, goal: str, **changes: Any) -> Iterator[Row]:
-    """What it says at first, against the distribution that is nearest to both teachers' in the objective's own sense."""
+    """What it says at first, against what is nearest to both teachers in the objective's own sense."""
     school = Blind(world)
     one, two = school.teachers
     nearest: Mapping[str, Floats] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import torch
-from enumerable.policies import Policy, Response, states
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
+from enumerable.policies import Policy, Response, states
 from ptc import api
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context
@@ -208,5 +208,6 @@ def load(folder: Path) -> PreTrainedModel:
     return cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32))
 
 
-def config(folder: Path) -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads((folder / "config.json").read_text(encoding="utf-8")))
+def quiet() -> None:
+    """Models of some kilobytes need no progress bars."""
+    disable_progress_bar()
