@@ -1,7 +1,8 @@
 """Rows of token ids become the tensors of one optimizer step, and a step's number becomes the rows that it draws.
 
-Legend: P prompts, S samples, N tokens that bear loss. A sample is one attempt at a prompt (or one pair, or one row of a
-fixed source). Token-level tensors are packed: one row per token, sample after sample, without padding.
+Legend: P prompts, S samples, T steps of a process, N tokens that bear loss. A sample is one attempt at a prompt (or one
+pair, or one row of a fixed source). What a sample has several of (tokens, steps) is packed: one row for each, sample
+after sample, without padding.
 """
 
 from __future__ import annotations
@@ -22,17 +23,33 @@ TokenIds = Sequence[int]
 Item = TypeVar("Item")
 
 
+def reading(column: str, given: str = "") -> str:
+    """The name of the token sequences of a column, as a model reads them that is given a context before the prompt."""
+    return f"{column} given {given}" if given else column
+
+
 @dataclass(frozen=True)
 class Sample:
     """One row as token ids. `sequences` maps `response`, `chosen`, … to (prompt ids, ids that bear loss)."""
 
     sequences: Mapping[str, tuple[TokenIds, TokenIds]]
+    """By `reading`: of a column that a model reads behind a context of its own, once more with that prompt."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """Columns with one number per sample, such as `reward`."""
     token_numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Columns with one number per token of `response` that bears loss, such as `logprobs`."""
     masks: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     """Of a sequence in which not all ids behind the prompt bear loss: which do."""
+    step_numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Columns with one number per step, such as `step_rewards`."""
+    steps: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Of a sequence in which steps are told apart: the step of each id behind the prompt, from 0 on."""
+    ends: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Of a sequence of which a reward head is asked: the ids, counted from the first of the prompt, at which it is."""
+    kept: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
+    """By sequence and name: what a model said when the rollout batch was taken up, per token that bears loss, …"""
+    kept_ends: Mapping[str, Mapping[str, torch.Tensor]] = field(default_factory=dict)
+    """… or per reading of its reward head."""
 
     @property
     def length(self) -> int:
@@ -46,6 +63,8 @@ class Draw:
 
     groups: Sequence[Sequence[Sample]]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    prompts: Sequence[str] = ()
+    """The prompt of each group, by which sources that share their prompts are brought together."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,8 @@ class Sequences:
     """The token sequences of one column, packed."""
 
     inputs: torch.Tensor
-    """Ids that a model reads, packed sample after sample: prompt and response without the response's last token."""
+    """Ids that a model reads, packed sample after sample: prompt and response, without the response's last token unless
+    a head is read there."""
     input_lengths: torch.Tensor
     """(S,)"""
     tokens: torch.Tensor
@@ -62,12 +82,21 @@ class Sequences:
     """(S,) tokens of each sample that bear loss, 0 allowed."""
     predicts: torch.Tensor
     """As long as `inputs`: whether the token behind it bears loss."""
+    ends: torch.Tensor
+    """As long as `inputs`: how often a reward head is read there; mostly never, once for each step that ends there."""
+    end_lengths: torch.Tensor
+    """(S,) how often the head is read of each sample: once per text, or once per step."""
+    steps: torch.Tensor
+    """(N,) the step within its sample of each token that bears loss; -1 where there is none."""
+    kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """What a model said when the rollout batch was taken up: one row per token that bears loss, …"""
+    kept_ends: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """… or one per reading of its reward head."""
 
     @cached_property
     def owner(self) -> torch.Tensor:
         """(N,) the sample of each token."""
-        samples = torch.arange(len(self.lengths), device=self.lengths.device)
-        return samples.repeat_interleave(self.lengths, output_size=len(self.tokens))
+        return _owners(self.lengths, len(self.tokens))
 
     @cached_property
     def input_bounds(self) -> list[int]:
@@ -79,13 +108,32 @@ class Sequences:
         """S + 1 positions in `tokens`: where each sample begins, and the end."""
         return _bounds(self.lengths)
 
+    @cached_property
+    def end_bounds(self) -> list[int]:
+        """S + 1 positions among the readings of a reward head."""
+        return _bounds(self.end_lengths)
+
+    @staticmethod
+    def empty(device: torch.device) -> Sequences:
+        """Of no samples."""
+        ids, no = (torch.zeros(0, dtype=kind, device=device) for kind in (torch.long, torch.bool))
+        return Sequences(ids, ids, ids, ids, no, ids, ids, ids)
+
     def slice(self, start: int, stop: int) -> Sequences:
+        inputs, tokens, ends = (
+            slice(bounds[start], bounds[stop]) for bounds in (self.input_bounds, self.token_bounds, self.end_bounds)
+        )
         return Sequences(
-            inputs=self.inputs[self.input_bounds[start] : self.input_bounds[stop]],
+            inputs=self.inputs[inputs],
             input_lengths=self.input_lengths[start:stop],
-            tokens=self.tokens[self.token_bounds[start] : self.token_bounds[stop]],
+            tokens=self.tokens[tokens],
             lengths=self.lengths[start:stop],
-            predicts=self.predicts[self.input_bounds[start] : self.input_bounds[stop]],
+            predicts=self.predicts[inputs],
+            ends=self.ends[inputs],
+            end_lengths=self.end_lengths[start:stop],
+            steps=self.steps[tokens],
+            kept={name: value[tokens] for name, value in self.kept.items()},
+            kept_ends={name: value[ends] for name, value in self.kept_ends.items()},
         )
 
     def to(self, device: torch.device) -> Sequences:
@@ -95,6 +143,11 @@ class Sequences:
             tokens=self.tokens.to(device),
             lengths=self.lengths.to(device),
             predicts=self.predicts.to(device),
+            ends=self.ends.to(device),
+            end_lengths=self.end_lengths.to(device),
+            steps=self.steps.to(device),
+            kept={name: value.to(device) for name, value in self.kept.items()},
+            kept_ends={name: value.to(device) for name, value in self.kept_ends.items()},
         )
 
 
@@ -111,6 +164,10 @@ class Batch:
     token_numbers: Mapping[str, torch.Tensor]
     """Columns (N,) over the tokens of `response`."""
     sequences: Mapping[str, Sequences]
+    step_numbers: Mapping[str, torch.Tensor]
+    """Columns (T,)."""
+    step_lengths: torch.Tensor
+    """(S,) steps of each sample, 0 where there are none."""
 
     @property
     def samples(self) -> int:
@@ -128,15 +185,28 @@ class Batch:
         widths: list[int] = lengths.amax(0).tolist()
         return widths
 
+    @cached_property
+    def step_bounds(self) -> list[int]:
+        """S + 1 positions among the steps: where each sample begins, and the end."""
+        return _bounds(self.step_lengths)
+
+    @cached_property
+    def step_owner(self) -> torch.Tensor:
+        """(T,) the sample of each step."""
+        return _owners(self.step_lengths, self.step_bounds[-1])
+
     def slice(self, start: int, stop: int) -> Batch:
         """The samples from `start` to before `stop`: a micro-batch."""
         bounds = self.sequences["response"].token_bounds if self.token_numbers else []
+        steps = slice(self.step_bounds[start], self.step_bounds[stop])
         return replace(
             self,
             prompt=self.prompt[start:stop],
             numbers={name: column[start:stop] for name, column in self.numbers.items()},
             token_numbers={name: column[bounds[start] : bounds[stop]] for name, column in self.token_numbers.items()},
             sequences={name: sequences.slice(start, stop) for name, sequences in self.sequences.items()},
+            step_numbers={name: column[steps] for name, column in self.step_numbers.items()},
+            step_lengths=self.step_lengths[start:stop],
         )
 
     def to(self, device: torch.device) -> Batch:
@@ -146,6 +216,8 @@ class Batch:
             numbers={name: column.to(device) for name, column in self.numbers.items()},
             token_numbers={name: column.to(device) for name, column in self.token_numbers.items()},
             sequences={name: sequences.to(device) for name, sequences in self.sequences.items()},
+            step_numbers={name: column.to(device) for name, column in self.step_numbers.items()},
+            step_lengths=self.step_lengths.to(device),
         )
 
 
@@ -154,13 +226,12 @@ def collate(groups: Sequence[Sequence[Sample]]) -> Batch:
 
     Groups may differ in size; an empty one takes part as a prompt without samples.
     """
-    pairs = [(number, sample) for number, group in enumerate(groups) for sample in group]
-    pairs.sort(key=lambda pair: pair[1].length)
-    samples = [sample for _, sample in pairs]
+    placed = in_order_of_length(groups)
+    samples = [sample for _, sample in placed]
     columns = samples[0] if samples else Sample({})
     return Batch(
         prompts=len(groups),
-        prompt=torch.tensor([number for number, _ in pairs], dtype=torch.long),
+        prompt=torch.tensor([number for number, _ in placed], dtype=torch.long),
         numbers={
             name: torch.tensor([sample.numbers[name] for sample in samples], dtype=torch.float32)
             for name in columns.numbers
@@ -170,7 +241,18 @@ def collate(groups: Sequence[Sequence[Sample]]) -> Batch:
             for name in columns.token_numbers
         },
         sequences={name: _pack(samples, name) for name in columns.sequences},
+        step_numbers={
+            name: torch.tensor(_chained([sample.step_numbers[name] for sample in samples]), dtype=torch.float32)
+            for name in columns.step_numbers
+        },
+        step_lengths=torch.tensor([_step_count(sample) for sample in samples], dtype=torch.long),
     )
+
+
+def in_order_of_length(groups: Sequence[Sequence[Sample]]) -> list[tuple[int, Sample]]:
+    """Each sample behind the number of its prompt, in the order in which they stand in a batch."""
+    placed = [(number, sample) for number, group in enumerate(groups) for sample in group]
+    return sorted(placed, key=lambda pair: pair[1].length)
 
 
 @dataclass(frozen=True)
@@ -198,26 +280,62 @@ class Order:
         return drawn
 
 
+def _step_count(sample: Sample) -> int:
+    """Steps of a sample: as many as it has numbers for, or readings of a reward head."""
+    counted = [*sample.step_numbers.values(), *(sample.ends[name] for name in sample.ends if name in sample.steps)]
+    return len(counted[0]) if counted else 0
+
+
 def _pack(samples: Sequence[Sample], name: str) -> Sequences:
     pairs = [sample.sequences[name] for sample in samples]
     masks = [sample.masks.get(name) or [True] * len(ids) for sample, (_, ids) in zip(samples, pairs, strict=True)]
-    inputs = [[*prompt, *ids][:-1] if ids else list(prompt) for prompt, ids in pairs]
+    whole = any(name in sample.ends for sample in samples)
+    inputs = [[*prompt, *ids] if whole or not ids else [*prompt, *ids][:-1] for prompt, ids in pairs]
     predicts = [
-        [*[False] * (len(prompt) - 1), *mask] if ids else [False] * len(prompt)
+        [*[False] * (len(prompt) - 1), *mask, *[False] * whole] if ids else [False] * len(prompt)
         for (prompt, ids), mask in zip(pairs, masks, strict=True)
     ]
     borne = [list(compress(ids, mask)) for (_, ids), mask in zip(pairs, masks, strict=True)]
+    steps = [
+        list(compress(sample.steps.get(name, [-1] * len(mask)), mask))
+        for sample, mask in zip(samples, masks, strict=True)
+    ]
+    ends = [sample.ends.get(name, ()) for sample in samples]
     return Sequences(
         inputs=torch.tensor(_chained(inputs), dtype=torch.long),
         input_lengths=torch.tensor([len(ids) for ids in inputs], dtype=torch.long),
         tokens=torch.tensor(_chained(borne), dtype=torch.long),
         lengths=torch.tensor([len(ids) for ids in borne], dtype=torch.long),
         predicts=torch.tensor(_chained(predicts), dtype=torch.bool),
+        ends=torch.tensor(
+            _chained([_counted(places, len(ids)) for places, ids in zip(ends, inputs, strict=True)]), dtype=torch.long
+        ),
+        end_lengths=torch.tensor([len(places) for places in ends], dtype=torch.long),
+        steps=torch.tensor(_chained(steps), dtype=torch.long),
+        kept=_joined([sample.kept.get(name, {}) for sample in samples]),
+        kept_ends=_joined([sample.kept_ends.get(name, {}) for sample in samples]),
     )
+
+
+def _joined(values: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {key: torch.cat([own[key] for own in values]) for key in (values[0] if values else ())}
+
+
+def _counted(places: Sequence[int], length: int) -> list[int]:
+    """How often each of so many positions is among the places."""
+    counted = [0] * length
+    for place in places:
+        counted[place] += 1
+    return counted
 
 
 def _chained(lists: Sequence[Sequence[Item]]) -> list[Item]:
     return [item for items in lists for item in items]
+
+
+def _owners(lengths: torch.Tensor, total: int) -> torch.Tensor:
+    """The sample that each of `total` packed rows belongs to."""
+    return torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths, output_size=total)
 
 
 def _bounds(lengths: torch.Tensor) -> list[int]:

@@ -15,8 +15,10 @@ from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.choosing import best_of, counting, with_spread
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
-from ptc.runtime.loss import Loss
+from ptc.runtime.losses.needs import Needs
+from ptc.runtime.rendering.conversations import prompt_text
 from ptc.runtime.rendering.rows import Rendering
+from ptc.runtime.rendering.tables import records
 from ptc.runtime.rewards import Rewards, Worth
 from ptc.runtime.rollouts import sample_rows, sampling_of
 from ptc.runtime.row_steps import shuffled
@@ -37,13 +39,16 @@ class FixedFlow:
     """Rows as materialised, tokenised once. A unit is a row, or a prompt with all its rows."""
 
     def __init__(
-        self, rows: pa.Table, unit: str, loss: Loss, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
+        self, rows: pa.Table, unit: str, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
     ) -> None:
         """`unit` is ``samples`` or ``prompts``. Raises `InputWrong` for rows on which the loss cannot be computed."""
-        samples, self.counts = tokenised(rows, loss, tokenizer, rendering)
+        samples, self.counts = tokenised(rows, needs, tokenizer, rendering)
         groups = by_prompt(rows) if unit == "prompts" else [[row] for row in range(rows.num_rows)]
-        units = [[sample for row in group for sample in samples[row]] for group in groups]
-        self._units: list[list[Sample]] = [unit for unit in units if unit]
+        asked = [prompt_text(record) or "" for record in records(rows)]
+        units = [([sample for row in group for sample in samples[row]], asked[group[0]]) for group in groups]
+        self._units: list[list[Sample]] = [unit for unit, _ in units if unit]
+        self._asked = [prompt for unit, prompt in units if unit]
+        self._of_prompt = {prompt: unit for unit, prompt in zip(self._units, self._asked, strict=True)}
         if not self._units:
             raise InputWrong(
                 f"all {rows.num_rows} rows are longer than max_length = {rendering.max_length}: none is left"
@@ -54,7 +59,10 @@ class FixedFlow:
         return len(self._units)
 
     def draw(self, step: int, units: Sequence[int]) -> Draw:
-        return Draw([self._units[unit] for unit in units])
+        return Draw([self._units[unit] for unit in units], prompts=[self._asked[unit] for unit in units])
+
+    def at(self, step: int, drawn: Draw) -> Draw:
+        return Draw([self._of_prompt.get(prompt, []) for prompt in drawn.prompts], prompts=drawn.prompts)
 
 
 class LiveFlow:
@@ -64,7 +72,7 @@ class LiveFlow:
         self,
         prompts: pa.Table,
         steps: Sequence[Mapping[str, Json]],
-        loss: Loss,
+        needs: Needs,
         tokenizer: PreTrainedTokenizerBase,
         engine: Callable[[int], Engine],
         seed: int,
@@ -74,7 +82,7 @@ class LiveFlow:
         rewards are all equal are left out in the end."""
         self._prompts = prompts
         self._steps = steps
-        self._loss = loss
+        self._needs = needs
         self._tokenizer = tokenizer
         self._engine = engine
         self._seed = seed
@@ -87,15 +95,16 @@ class LiveFlow:
 
     def draw(self, step: int, units: Sequence[int]) -> Draw:
         rows = with_columns(self._prompts.take(units), {UNIT: range(len(units))})
+        prompts = [prompt_text(record) or "" for record in records(rows)]
         metrics: dict[str, float] = {}
         for index, settings in enumerate(self._steps):
             rows = self._apply(index, settings, rows, step, metrics)
         if self._with_spread_only and set(rows.column_names) >= REWARDED:
             rows = with_spread(rows)
         groups: list[list[Sample]] = [[] for _ in units]
-        for unit, sample in zip(column(rows, UNIT), sampled(rows, self._loss), strict=True):
+        for unit, sample in zip(column(rows, UNIT), sampled(rows, self._needs, self._tokenizer), strict=True):
             groups[unit].append(sample)
-        return Draw(groups, metrics)
+        return Draw(groups, metrics, prompts)
 
     def close(self) -> None:
         """Ends the verifiers' processes."""

@@ -1,9 +1,14 @@
-"""One forward pass of a causal language model over packed sequences, with its head only where loss is borne."""
+"""One forward pass of a model over packed sequences, with its head only where it is asked something.
+
+Legend: I inputs of all columns, N tokens that bear loss, H width of a hidden state, V vocabulary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -12,49 +17,120 @@ from ptc.runtime.batches import Sequences
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
-def token_logits(model: torch.nn.Module, head: torch.nn.Module, columns: Sequence[Sequences]) -> list[torch.Tensor]:
-    """Logits (N, V), for each column, of the distribution from which each of its tokens was to be predicted.
-
-    All columns run in one pass. `head` is the model's output embedding; what the model does to logits behind it
-    (scaling, soft-capping) still happens.
-    """
-    lengths = torch.cat([sequences.input_lengths for sequences in columns])
-    position = torch.arange(int(lengths.max()) if len(lengths) else 0, device=lengths.device)
-    present = position < lengths.unsqueeze(1)
-    inputs = torch.zeros_like(present, dtype=torch.long)
-    inputs[present] = torch.cat([sequences.inputs for sequences in columns])
-    predicts = torch.zeros_like(present)
-    predicts[present] = torch.cat([sequences.predicts for sequences in columns])
-    where = predicts.flatten().nonzero().squeeze(1)
-    counts = [len(sequences.tokens) for sequences in columns]
-    assert len(where) == sum(counts), "a token that bears loss has no token before it: its prompt is empty"
-    if not len(where):
-        return [torch.zeros(0, 1, device=lengths.device) for _ in columns]
-    return list(torch.split(_logits_at(model, head, inputs, where), counts))
+Head = Literal["language", "value", "reward"]
 
 
-def output_head(model: PreTrainedModel) -> torch.nn.Module:
-    """The module that turns hidden states into logits."""
-    head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    return head
+@dataclass(frozen=True)
+class Predictions:
+    """What a language model says of N tokens, before its head: whole logits (N, V) would be larger than the model."""
+
+    hidden: torch.Tensor
+    """(N, H) hidden states at the positions that predict the tokens."""
+    head: Callable[[torch.Tensor], torch.Tensor]
+    """Logits (n, V) of hidden states (n, H)."""
+    vocabulary: int
+    """V"""
+
+    @staticmethod
+    def of_logits(logits: torch.Tensor) -> Predictions:
+        """Predictions that are there already (N, V)."""
+        return Predictions(logits, lambda piece: piece, logits.shape[-1])
 
 
-def _logits_at(
-    model: torch.nn.Module, head: torch.nn.Module, inputs: torch.Tensor, where: torch.Tensor
-) -> torch.Tensor:
-    """Logits (N, V) at flat positions of the padded inputs (rows, columns).
+Answer = Predictions | torch.Tensor
+"""Predictions of a language head; values (N,) of a value head; scores of a reward head, one per end of a sequence."""
+
+
+def answers(model: torch.nn.Module, columns: Sequence[Sequences]) -> list[Answer]:
+    """What a model says of each column, by the head that it has. Its body runs once for all of them."""
+    whole = _unadapted(model)
+    head = head_of(whole)
+    places = [_places(sequences, head) for sequences in columns]
+    if not any(len(place) for place in places):
+        return [_nothing(head, place.device) for place in places]
+    hidden = hidden_states(whole.base_model, columns)
+    sizes = [len(sequences.inputs) for sequences in columns]
+    asked = [own[place] for own, place in zip(hidden.split(sizes), places, strict=True)]
+    return [_read(whole, head, states) for states in asked]
+
+
+def head_of(model: torch.nn.Module) -> Head:
+    """What a model ends in, by the class that transformers gives it."""
+    name = type(model).__name__
+    if name.endswith("ForSequenceClassification"):
+        return "reward"
+    return "value" if name.endswith("ForTokenClassification") else "language"
+
+
+def hidden_states(body: torch.nn.Module, columns: Sequence[Sequences]) -> torch.Tensor:
+    """Hidden states (I, H) at all inputs of all columns, one column behind the other.
 
     Sequences are padded on the right and attention is causal, so no token that counts sees padding, and no mask is
     passed: that keeps attention's fast path.
     """
+    lengths = torch.cat([sequences.input_lengths for sequences in columns])
+    position = torch.arange(int(lengths.max()), device=lengths.device)
+    present = position < lengths.unsqueeze(1)
+    inputs = torch.zeros_like(present, dtype=torch.long)
+    inputs[present] = torch.cat([sequences.inputs for sequences in columns])
+    states: torch.Tensor = body(input_ids=inputs, use_cache=False).last_hidden_state
+    return states[present]
 
-    def narrow(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
-        return (args[0].flatten(0, 1).index_select(0, where),)
 
-    hook = head.register_forward_pre_hook(narrow)
-    try:
-        logits: torch.Tensor = model(input_ids=inputs, use_cache=False).logits
-    finally:
-        hook.remove()
+def _places(sequences: Sequences, head: Head) -> torch.Tensor:
+    """The inputs at which a head is read; several times where several steps end at one."""
+    if head == "reward":
+        inputs = torch.arange(len(sequences.inputs), device=sequences.inputs.device)
+        return inputs.repeat_interleave(sequences.ends)
+    where = sequences.predicts.nonzero().squeeze(1)
+    assert len(where) == len(sequences.tokens), "a token that bears loss has no token before it: its prompt is empty"
+    return where
+
+
+def _nothing(head: Head, device: torch.device) -> Answer:
+    if head == "language":
+        return Predictions.of_logits(torch.zeros(0, 1, device=device))
+    return torch.zeros(0, device=device)
+
+
+def _read(model: PreTrainedModel, head: Head, states: torch.Tensor) -> Answer:
+    match head:
+        case "language":
+            return Predictions(states, _behind_its_body(model), model.config.get_text_config().vocab_size)
+        case "value":
+            return _behind_its_body(model)(states).squeeze(-1)
+        case "reward":
+            scores: torch.Tensor = model.score(states)
+            return scores.squeeze(-1)
+
+
+def _behind_its_body(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What a model makes of hidden states (n, H): its head, and what it does to logits behind it (scaling, capping)."""
+
+    def logits(states: torch.Tensor) -> torch.Tensor:
+        with _instead(model.base_model, states):
+            found: torch.Tensor = model(inputs_embeds=states.unsqueeze(0), use_cache=False).logits
+        return found.squeeze(0)
+
     return logits
+
+
+@contextmanager
+def _instead(body: torch.nn.Module, states: torch.Tensor) -> Iterator[None]:
+    """A body that has run already and gives what it gave."""
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    def given(*args: Any, **named: Any) -> BaseModelOutputWithPast:
+        return BaseModelOutputWithPast(last_hidden_state=states.unsqueeze(0))
+
+    vars(body)["forward"] = given
+    try:
+        yield
+    finally:
+        del vars(body)["forward"]
+
+
+def _unadapted(model: Any) -> PreTrainedModel:
+    """The model itself, its adapters in place inside it, where PEFT wraps it."""
+    found: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+from ptc.runtime.losses.vocabulary import Statistics
 
 
 class TokenStatistics:
@@ -10,13 +10,13 @@ class TokenStatistics:
 
     def __init__(self) -> None:
         self._tokens = 0
-        self._correct = 0
+        self._correct = 0.0
         self._entropy = 0.0
 
-    def add(self, log_probabilities: torch.Tensor, tokens: torch.Tensor) -> None:
-        self._tokens += len(tokens)
-        self._correct += int((log_probabilities.argmax(-1) == tokens).sum())
-        self._entropy -= float((log_probabilities.exp() * log_probabilities).sum())
+    def add(self, measured: Statistics) -> None:
+        self._tokens += measured.tokens
+        self._correct += measured.correct
+        self._entropy += measured.entropy
 
     @property
     def sums(self) -> list[float]:

@@ -1,4 +1,7 @@
-"""Sums that run over the tokens of one sample: values are packed, sample after sample, (N,) with (S,) lengths."""
+"""Sums that run over the tokens, or the steps, of one sample: values are packed, sample after sample.
+
+Legend: S samples, T steps, N tokens; (N,) or (T,) values have (S,) lengths.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,23 @@ def at_end(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """(S,) values on the last tokens of their samples, 0 on all other tokens; a sample without tokens has no place."""
     ends = (lengths.cumsum(0) - 1)[lengths > 0]
     return values.new_zeros(int(lengths.sum())).index_copy(0, ends, values[lengths > 0])
+
+
+def at_step_ends(
+    values: torch.Tensor, step: torch.Tensor, step_owner: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """(T,) values on the last tokens of their steps, 0 on all other tokens.
+
+    `step` (N,) is the step of each token, T where it is in none; `step_owner` (T,) is the sample of each step, and
+    `lengths` (S,) are the samples' tokens. A step that has no token of its own, because the one in which it lies began
+    before it, has its value on that one; a sample without tokens has no place.
+    """
+    steps = len(values)
+    first = (lengths.cumsum(0) - lengths)[step_owner]
+    last = step.new_full((steps + 1,), -1).scatter_reduce(0, step, torch.arange(len(step), device=step.device), "amax")
+    ends = torch.maximum(last[:steps].cummax(0).values, first) if steps else first
+    there = lengths[step_owner] > 0
+    return values.new_zeros(len(step)).index_add(0, ends[there], values[there])
 
 
 def generalised_advantages(

@@ -30,6 +30,9 @@ class Flow(Protocol):
     def draw(self, step: int, units: Sequence[int]) -> Draw:
         """The samples of these units, for the step after `step` updates. Depends on nothing else."""
 
+    def at(self, step: int, drawn: Draw) -> Draw:
+        """The samples at the prompts of another source's draw for that step, and at no other, in their order."""
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -53,7 +56,8 @@ class Rollout:
 
 def draw_of(document: Mapping[str, Json]) -> Draw:
     """A draw from its fields."""
-    return Draw([[Sample(**sample) for sample in group] for group in document["groups"]], document["metrics"])
+    groups = [[Sample(**sample) for sample in group] for group in document["groups"]]
+    return Draw(groups, document["metrics"], document["prompts"])
 
 
 class Supply:
@@ -63,13 +67,15 @@ class Supply:
         self._flows = flows
         self._ranks = ranks
         self._rhythm: Rhythm = training.rhythm
-        self._live = [source for source in training.losses if source in training.live]
+        self._follows = training.follows
+        self._live = [source for source in training.sources if source in training.live]
         self._orders = {
             source: Order(training.seed, source, flows[source].size, training.batch[source])
-            for source in training.losses
+            for source in training.sources
+            if source not in training.follows
         }
         self._rollout: Rollout | None = None
-        first = next(iter(training.losses))
+        first = next(iter(self._orders))
         passes = training.rhythm.passes if first in training.live else 1
         self.steps_per_epoch = passes * self._orders[first].steps_per_epoch
         """Steps in one pass over the first term's source."""
@@ -83,12 +89,14 @@ class Supply:
         if self._live and (self._rollout is None or self._rollout.start != self._rhythm.start(step)):
             self._rollout = self._sampled(step)
         rollout = self._rollout.draws if self._rollout is not None else {}
-        return {
-            source: rollout[source][self._rhythm.batch(step)]
-            if source in rollout
-            else self._flows[source].draw(step, order.units(step))
-            for source, order in self._orders.items()
-        }
+        draws = {source: drawn[self._rhythm.batch(step)] for source, drawn in rollout.items()}
+        for source, order in self._orders.items():
+            if source not in draws:
+                draws[source] = self._flows[source].draw(step, order.units(step))
+        for source, leader in self._follows.items():
+            if source not in draws:
+                draws[source] = self._flows[source].at(step, draws[leader])
+        return draws
 
     def save(self, folder: Path, step: int) -> None:
         """Writes down the rollout that the next step goes on with, if there is one."""
@@ -105,16 +113,23 @@ class Supply:
         first = self._rhythm.first_batch(step)
         draws: dict[str, Sequence[Draw]] = {}
         for source in self._live:
+            if source in self._follows:
+                continue
             batches = [self._orders[source].units(first + number) for number in range(self._rhythm.batches)]
             drawn = self._flows[source].draw(self._rhythm.start(step), [unit for units in batches for unit in units])
             draws[source] = _cut(drawn, [len(units) for units in batches])
+        for source in self._live:
+            if source in self._follows:
+                leading = draws[self._follows[source]]
+                draws[source] = [self._flows[source].at(self._rhythm.start(step), drawn) for drawn in leading]
         return Rollout(self._rhythm.start(step), draws)
 
 
 def _cut(draw: Draw, sizes: Sequence[int]) -> list[Draw]:
     """The draw's groups as batches of these sizes; what is measured of all of them is said once, with the first."""
-    groups, batches = list(draw.groups), list[Draw]()
+    batches, start = list[Draw](), 0
     for size in sizes:
-        batches.append(Draw(groups[:size], {} if batches else draw.metrics))
-        groups = groups[size:]
+        own = slice(start, start + size)
+        batches.append(Draw(draw.groups[own], {} if batches else draw.metrics, draw.prompts[own]))
+        start += size
     return batches

@@ -20,7 +20,7 @@ from ptc.runtime.batches import Batch, collate
 from ptc.runtime.checkpoint import Counters, Environment, Learner, environment_here
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
-from ptc.runtime.forward import output_head, token_logits
+from ptc.runtime.forward import Answer, answers
 from ptc.runtime.loss import Loss, Part, Prepared
 from ptc.runtime.metrics import TokenStatistics
 from ptc.runtime.optimizer import optimizer_of, set_learning_rate
@@ -62,7 +62,6 @@ class Trainer:
         self._accelerator = accelerator(placement)
         self._supply = Supply(training, flows, ranks)
         self._steps = training.steps(self._supply.steps_per_epoch)
-        self._heads = {name: output_head(model) for name, model in models.items()}
         self._models = {name: self._placed(model, name in training.trained) for name, model in models.items()}
         self._learners = {
             name: Learner(models[name], optimizer_of(models[name], training.optimizers[name]))
@@ -138,13 +137,14 @@ class Trainer:
         losses, statistics, metrics = list[float](), TokenStatistics(), dict[str, float]()
         tokens = 0
         draws = self._supply.draws(step)
-        for source, loss in self._training.losses.items():
-            batch = collate(draws[source].groups).to(self._accelerator.device)
-            metrics |= draws[source].metrics
-            tokens += batch.tokens
-            if batch.samples:
-                with training_mode(self._in_training, self._training.seed, source, step, self._ranks.index):
-                    losses.append(self._accumulate(loss, batch, statistics))
+        for loss in self._training.losses:
+            batches = {source: collate(draws[source].groups).to(self._accelerator.device) for source in loss.sources}
+            for source, batch in batches.items():
+                metrics |= draws[source].metrics
+                tokens += batch.tokens
+            if any(batch.samples for batch in batches.values()):
+                with training_mode(self._in_training, self._training.seed, *loss.sources, step, self._ranks.index):
+                    losses.append(self._accumulate(loss, batches, statistics))
         total, *sums = self._ranks.total([sum(losses), *statistics.sums])
         for learner in self._learners.values():
             self._ranks.add_up(learner.model.parameters())
@@ -163,35 +163,35 @@ class Trainer:
             **{name: value for observer in self._observers for name, value in observer(step + 1).items()},
         }
 
-    def _accumulate(self, loss: Loss, batch: Batch, statistics: TokenStatistics) -> float:
-        """Adds the gradient of this process's share of the global batch, micro-batch by micro-batch.
+    def _accumulate(self, loss: Loss, batches: Mapping[str, Batch], statistics: TokenStatistics) -> float:
+        """Adds the gradient of this process's share of the global batches, micro-batch by micro-batch.
 
         Returns its share of the loss: those of all processes add up to the loss.
         """
-        prepared = loss.prepare(batch)
-        slices = self._slices(batch.widths, loss.splits)
-        total = 0.0
-        for start, stop in slices:
-            part = loss.part(prepared, start, stop, self._forward)
+        prepared = loss.prepare(batches, self._counters.step)
+        total, parts = 0.0, 0
+        for part in self._parts(loss, prepared):
             if part.loss.requires_grad:
                 self._accelerator.backward(part.loss)
-            total += float(part.loss.detach())
-            self._observe(part, prepared, start, stop, statistics)
+            total, parts = total + float(part.loss.detach()), parts + 1
+            self._observe(part, statistics)
         once = 1 if self._ranks.first else 0
-        if len(slices) != once:
-            total -= (len(slices) - once) * loss.constant_part(prepared)
-        return total
+        return total if parts == once else total - (parts - once) * loss.constant_part(prepared)
 
-    def _slices(self, widths: Sequence[int], splits: bool) -> list[tuple[int, int]]:
-        """The micro-batches of this process's share, which follows the order of length; what cannot be split is whole,
-        and the first process's."""
-        if not splits:
-            return [(0, len(widths))] if self._ranks.first else []
+    def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[Part]:
+        """This process's share, by micro-batches of one source at a time; what cannot be split is whole, and the first
+        process's."""
+        if loss.splits:
+            for source, batch in prepared.batches.items():
+                for start, stop in self._slices(batch.widths):
+                    yield loss.part(prepared, start, stop, self._forward, source)
+        elif self._ranks.first:
+            yield loss.whole(prepared, self._forward)
+
+    def _slices(self, widths: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """The micro-batches of this process's share, which follows the order of length: of a number of samples, or of a
+        number of padded tokens."""
         first, last = self._ranks.share(widths)
-        return list(self._cut(widths, first, last))
-
-    def _cut(self, widths: Sequence[int], first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Micro-batches of a number of samples, or of a number of padded tokens."""
         size = self._placement.micro_batch
         start = first
         for stop in range(first + 1, last + 1):
@@ -202,15 +202,14 @@ class Trainer:
         if start < last:
             yield start, last
 
-    def _forward(self, model: str, columns: Sequence[str], batch: Batch) -> list[torch.Tensor]:
-        with torch.set_grad_enabled(model in self._learners):
-            sequences = [batch.sequences[column] for column in columns]
-            return token_logits(self._models[model], self._heads[model], sequences)
+    def _forward(self, model: str, columns: Sequence[str], batch: Batch) -> list[Answer]:
+        with torch.set_grad_enabled(model in self._learners), self._accelerator.autocast():
+            return answers(self._models[model], [batch.sequences[column] for column in columns])
 
-    def _observe(self, part: Part, prepared: Prepared, start: int, stop: int, statistics: TokenStatistics) -> None:
-        for (model, column), log_probabilities in part.log_probabilities.items():
-            if model in self._learners and column != "rejected":
-                statistics.add(log_probabilities.detach(), prepared.batch.sequences[column].slice(start, stop).tokens)
+    def _observe(self, part: Part, statistics: TokenStatistics) -> None:
+        for (_, column), measured in part.statistics.items():
+            if column != "rejected":
+                statistics.add(measured)
 
     def _gradient_norms(self, step: int, loss: float) -> list[float]:
         """Global norm of each learner's gradient, before it is clipped here. Refuses what would spoil the weights."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from ptc.compiler.graph import Json
 from ptc.runtime.learning_rates import OptimizerSettings
-from ptc.runtime.loss import Loss
+from ptc.runtime.loss import Loss, losses_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +65,10 @@ class Training:
     """The model that the stage is for stands first."""
     frozen: Sequence[str]
     tracked: Mapping[str, Following]
-    losses: Mapping[str, Loss]
-    """By source, the first term's first."""
+    losses: Sequence[Loss]
+    """One for each set of sources that terms bring together, the first term's first."""
+    follows: Mapping[str, str]
+    """Of sources that share their prompts, those that are drawn at the prompts of another, and that one."""
     batch: Mapping[str, int]
     """Rows of a fixed source, prompts of a live one."""
     live: frozenset[str]
@@ -83,9 +84,7 @@ class Training:
 
     @staticmethod
     def of(settings: Mapping[str, Json]) -> Training:
-        terms: dict[str, list[tuple[float, Json]]] = defaultdict(list)
-        for term in settings["terms"]:
-            terms[term["source"]].append((term["weight"], term["loss"]))
+        losses = losses_of(settings["terms"])
         roles = settings["models"]
         batch = {source: _drawn(settings, source) for source in settings["batch"]}
         dropout = settings.get("dropout")
@@ -93,7 +92,8 @@ class Training:
             trained=sorted(_named(roles, "train"), key=lambda name: (name != settings["result"], name)),
             frozen=sorted(_named(roles, "freeze")),
             tracked={name: Following.of(roles[name]) for name in sorted(_named(roles, "track"))},
-            losses={source: Loss(weighted) for source, weighted in terms.items()},
+            losses=losses,
+            follows={source: leader for loss in losses for source, leader in _following(loss, settings["flows"])},
             batch=batch,
             live=frozenset(source for source in batch if settings["flows"].get(source)),
             rhythm=_rhythm(settings, batch),
@@ -104,6 +104,15 @@ class Training:
             seed=settings["seed"],
         )
 
+    @property
+    def sources(self) -> list[str]:
+        """The first term's first."""
+        return [source for loss in self.losses for source in loss.sources]
+
+    def loss_of(self, source: str) -> Loss:
+        """The loss that learns from a source."""
+        return next(loss for loss in self.losses if source in loss.sources)
+
     def steps(self, steps_per_epoch: int) -> int:
         """Optimizer steps in the budget; an epoch is one pass over the first term's source."""
         return ceil(self.budget * steps_per_epoch) if self.unit == "epochs" else int(self.budget)
@@ -112,6 +121,19 @@ class Training:
 def attempts(flow: Sequence[Mapping[str, Json]]) -> int:
     """Attempts at each prompt of a live flow; 0 for a fixed source."""
     return next((int(step["n"]) for step in flow if step["op"] == "sample"), 0)
+
+
+def _following(loss: Loss, flows: Mapping[str, Sequence[Mapping[str, Json]]]) -> Iterator[tuple[str, str]]:
+    """Of the sources of a loss that share their prompts, each that follows, and the one that leads.
+
+    It leads whose prompts others are joined to, or else the first.
+    """
+    if not loss.shares_prompts:
+        return
+    partners = (step["with"]["partner"] for source in loss.sources for step in flows.get(source, ()) if step["op"] == "join")
+    joined = [partner["flow"] for partner in partners if partner.get("flow") in loss.sources]
+    leader = joined[0] if joined else loss.sources[0]
+    yield from ((source, leader) for source in loss.sources if source != leader)
 
 
 def _named(roles: Mapping[str, Json], verb: str) -> list[str]:

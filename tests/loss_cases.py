@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from ptc.runtime.batches import Batch, Sample
-from ptc.runtime.forward import output_head, token_logits
+from ptc.runtime.forward import Answer, answers
 from ptc.runtime.loss import Loss
 
 VOCABULARY = 17
@@ -63,13 +63,13 @@ def pairs(seed: int, count: int = 6) -> list[list[Sample]]:
     return drawn
 
 
-def forward_of(*models: torch.nn.Module) -> Callable[[str, Sequence[str], Batch], list[torch.Tensor]]:
+def forward_of(*models: torch.nn.Module) -> Callable[[str, Sequence[str], Batch], list[Answer]]:
     """Models by the names m0, m1, …; all but m0 are frozen."""
 
-    def forward(name: str, columns: Sequence[str], batch: Batch) -> list[torch.Tensor]:
+    def forward(name: str, columns: Sequence[str], batch: Batch) -> list[Answer]:
         model = models[int(name[1:])]
         with torch.set_grad_enabled(name == "m0"):
-            return token_logits(model, output_head(model), [batch.sequences[column] for column in columns])
+            return answers(model, [batch.sequences[column] for column in columns])
 
     return forward
 

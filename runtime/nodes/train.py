@@ -46,7 +46,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     with crew(node, inputs, context) as ranks, reported(context) as context, ExitStack() as opened:
         models = {name: load_model(inputs[name].path) for name in node.settings["models"]}
         stage = _Stage(node, inputs, context, training, models, opened)
-        flows = {source: stage.flow(source) for source in training.losses}
+        flows = {source: stage.flow(source) for source in training.sources}
         ranks.told({source: flow.size for source, flow in flows.items()})
         observers = [watching.measure for watching in stage.watches()]
         Trainer(training, models, flows, context, Placement.of(context.profile), observers, ranks).run()
@@ -115,7 +115,7 @@ class _Stage:
         self._canaries: dict[str, Canary] = {}
 
     def flow(self, source: str) -> FixedFlow | LiveFlow:
-        rows, loss = read_rows(self._inputs[source]), self._training.losses[source]
+        rows, needs = read_rows(self._inputs[source]), self._training.loss_of(source).needs(source)
         steps = self._node.settings["flows"][source]
         drop = self._node.settings.get("on_zero_std") == "drop"
         if not steps:
@@ -124,13 +124,13 @@ class _Stage:
                 rows = with_spread(rows)
                 if not rows.num_rows:
                     raise InputWrong('on_zero_std = "drop": in no group do the rewards differ; nothing is left')
-            fixed = FixedFlow(rows, unit, loss, self._tokenizer, rendering_of(self._node.settings))
+            fixed = FixedFlow(rows, unit, needs, self._tokenizer, rendering_of(self._node.settings))
             if not fixed.counts.whole:
                 self._context.log({"event": "rows", "source": source, **counted(fixed.counts)})
             return fixed
         author = next(step["model"] for step in steps if step["op"] == "sample")
         engine = partial(self._engine, author)
-        live = LiveFlow(rows, steps, loss, self._tokenizer, engine, self._training.seed, drop)
+        live = LiveFlow(rows, steps, needs, self._tokenizer, engine, self._training.seed, drop)
         self._opened.callback(live.close)
         return live
 

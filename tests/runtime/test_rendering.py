@@ -16,8 +16,9 @@ from transformers import PreTrainedTokenizerFast
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import collate
 from ptc.runtime.flows import FixedFlow
-from ptc.runtime.forward import token_logits
+from ptc.runtime.forward import answers
 from ptc.runtime.loss import Loss
+from ptc.runtime.losses.needs import Needs
 from ptc.runtime.rendering.conversations import (
     Conversation,
     NoConversation,
@@ -304,11 +305,11 @@ def test_counts() -> None:
 
 
 def trained(
-    rows: pa.Table, loss: Loss, tokenizer: PreTrainedTokenizerFast, rendering: Rendering
+    rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerFast, rendering: Rendering
 ) -> dict[str, list[Any]]:
     """By column: the tokens and the mask of each sample, read back from the trainer's tensors."""
-    flow = FixedFlow(rows, "samples", loss, tokenizer, rendering)
-    found: dict[str, list[Any]] = {name: [] for name in loss.token_columns}
+    flow = FixedFlow(rows, "samples", needs, tokenizer, rendering)
+    found: dict[str, list[Any]] = {name: [] for name in needs.texts}
     for unit in range(flow.size):
         for sample in flow.draw(0, [unit]).groups[0]:
             batch = collate([[sample]])
@@ -340,13 +341,14 @@ ROWS: dict[str, tuple[Loss, list[dict[str, Any]], Rendering]] = {
 @pytest.mark.parametrize(("make", "case"), [(chatml, case) for case in ROWS] + [(llama, "texts"), (llama, "messages")])
 def test_what_is_probed_is_what_is_trained(make: Any, case: str) -> None:
     loss, rows, rendering = ROWS[case]
+    needs = loss.needs()
     table, tokenizer = pa.Table.from_pylist(rows), make()
-    probed = rendered_rows(table, loss.token_columns, tokenizer, rendering)
+    probed = rendered_rows(table, needs.texts, tokenizer, rendering)
     expected = {
         name: [(part[name].tokens, part[name].loss_mask) for row in probed for part in row.parts]
-        for name in loss.token_columns
+        for name in needs.texts
     }
-    assert trained(table, loss, tokenizer, rendering) == expected
+    assert trained(table, needs, tokenizer, rendering) == expected
     assert sum(map(len, expected.values())) > 0
 
 
@@ -354,7 +356,7 @@ def test_a_loss_over_turns_is_that_of_the_tokens_that_bear_it() -> None:
     tokenizer = chatml()
     model = tiny_model(0)
     rows = pa.Table.from_pylist([{"messages": TALK}, {"messages": TALK[:3]}])
-    samples, _ = tokenised(rows, SFT, tokenizer, Rendering())
+    samples, _ = tokenised(rows, SFT.needs(), tokenizer, Rendering())
     # Tokens folded into the small model's vocabulary: which they are does not matter, where they stand does.
     size = model.config.vocab_size
     folded = [
@@ -363,8 +365,7 @@ def test_a_loss_over_turns_is_that_of_the_tokens_that_bear_it() -> None:
         for sample in row
     ]
     prepared = SFT.prepare(collate([[sample] for sample in folded]))
-    head = model.get_output_embeddings()
-    part = SFT.part(prepared, 0, 2, lambda _, names, batch: token_logits(model, head, [batch.sequences["response"]]))
+    part = SFT.part(prepared, 0, 2, lambda _, names, batch: answers(model, [batch.sequences["response"]]))
     borne = []
     for rendered in render(tokenizer, [conversation(row, "response") for row in rows.to_pylist()]):
         assert isinstance(rendered, Rendered)
@@ -377,10 +378,10 @@ def test_a_loss_over_turns_is_that_of_the_tokens_that_bear_it() -> None:
 def test_a_row_with_a_problem_stops_the_stage() -> None:
     table = pa.table({"prompt": ["a", "b"], "response": ["c", None]})
     with pytest.raises(InputWrong, match=r"row 2 has None for `\.response`"):
-        tokenised(table, SFT, chatml(), Rendering())
+        tokenised(table, SFT.needs(), chatml(), Rendering())
     with pytest.raises(InputWrong, match="row 1: the chat template writes no end-of-sequence token"):
-        tokenised(table.slice(0, 1), SFT, chatml(NO_END), Rendering())
+        tokenised(table.slice(0, 1), SFT.needs(), chatml(NO_END), Rendering())
     with pytest.raises(InputWrong, match=r"row 1 has .* more than max_length = 4: raise max_length"):
-        tokenised(table.slice(0, 1), SFT, chatml(), Rendering(4))
+        tokenised(table.slice(0, 1), SFT.needs(), chatml(), Rendering(4))
     with pytest.raises(InputWrong, match="all 1 rows are longer than max_length = 4"):
-        FixedFlow(table.slice(0, 1), "samples", SFT, chatml(), Rendering(4, "drop"))
+        FixedFlow(table.slice(0, 1), "samples", SFT.needs(), chatml(), Rendering(4, "drop"))

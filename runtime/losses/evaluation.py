@@ -1,0 +1,192 @@
+"""The values of expressions on one micro-batch, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from ptc.runtime import running
+from ptc.runtime.forward import Answer, Predictions
+from ptc.runtime.losses import vocabulary
+from ptc.runtime.losses.place import Place
+from ptc.runtime.losses.reductions import reduced
+from ptc.runtime.losses.tree import (
+    ONE,
+    PROMPT,
+    REDUCTIONS,
+    RUNNING,
+    SAMPLE,
+    STEP,
+    TOKEN,
+    Asked,
+    Expression,
+    pointwise,
+)
+from ptc.runtime.losses.vocabulary import Statistics
+
+Reading = tuple[str, str, str]
+"""A model, a source, and the sequences of the source that the model read."""
+VOCABULARY = frozenset({"vocab"})
+
+
+class Evaluation:
+    def __init__(
+        self, place: Place, constants: Mapping[Expression, torch.Tensor], answers: Mapping[Reading, Answer]
+    ) -> None:
+        self._place = place
+        self._answers = answers
+        self._values = dict(constants)
+        self.statistics: dict[Reading, Statistics] = {}
+        """Of the models that learn."""
+
+    def value(self, node: Expression) -> torch.Tensor:
+        if node not in self._values:
+            self._values[node] = self._compute(node)
+        return self._values[node]
+
+    def _compute(self, node: Expression) -> torch.Tensor:
+        if node.op == "constant":
+            return torch.tensor(node.value, device=self._place.device)
+        if node.course is not None:
+            return torch.tensor(node.course.at(self._place.step), device=self._place.device)
+        if node.op == "column":
+            return self._column(node)
+        if node.op == "length":
+            sequences = self._place.batches[node.source].sequences[node.column]
+            return sequences.lengths.to(torch.get_default_dtype())
+        if node.asked is not None:
+            return self._kept(node.asked) if node.asked.at_start else self._said(node)
+        if node.op in REDUCTIONS:
+            return self._reduction(node)
+        if node.op in RUNNING:
+            return self._running(node)
+        return pointwise(node.op, [self._lifted(arg, node) for arg in node.args])
+
+    def _lifted(self, arg: Expression, node: Expression) -> torch.Tensor:
+        return self._place.lift(self.value(arg), arg, node)
+
+    # What a batch brings ----------------------------------------------------------------------------------------------
+
+    def _column(self, node: Expression) -> torch.Tensor:
+        batch = self._place.batches[node.source]
+        if node.layout == TOKEN:
+            return batch.token_numbers[node.name]
+        if node.layout == STEP:
+            return batch.step_numbers[node.name]
+        column = batch.numbers[node.name]
+        if node.layout == SAMPLE:
+            return column
+        # One number per prompt: that of its samples, which agree.
+        return column.new_zeros(batch.prompts).index_put_((batch.prompt,), column)
+
+    def _kept(self, asked: Asked) -> torch.Tensor:
+        sequences = self._place.batches[asked.source].sequences[asked.reading]
+        return (sequences.kept_ends if asked.op == "score" else sequences.kept)[asked.kept_as]
+
+    # What a model says ------------------------------------------------------------------------------------------------
+
+    def _said(self, node: Expression) -> torch.Tensor:
+        assert node.asked is not None
+        if node.op not in ("logp", "logp_all"):
+            answer = self._answers[self._reading(node)]
+            assert isinstance(answer, torch.Tensor), f"a model with a language head is asked for `{node.op}`"
+            return answer
+        predictions = self._predictions(node)
+        if node.op == "logp_all":
+            return vocabulary.log_softmax(predictions.head(predictions.hidden), node.asked.temperature)
+        tokens = self._place.batches[node.source].sequences[node.column].tokens
+        values, statistics = vocabulary.of_tokens(predictions, tokens, node.asked.temperature)
+        if statistics is not None:
+            self.statistics[self._reading(node)] = statistics
+        return values
+
+    # Reductions -------------------------------------------------------------------------------------------------------
+
+    def _reduction(self, node: Expression) -> torch.Tensor:
+        arg = node.args[0]
+        if node.op == "count" and "vocab" not in arg.axes:  # how many there are, no value says
+            return reduced(torch.ones(self._place.size(arg), device=self._place.device), arg, node, self._place)
+        if node.over == VOCABULARY and arg.layout == TOKEN and arg not in self._values:
+            return self._over_vocabulary(node)
+        return reduced(self.value(arg), arg, node, self._place)
+
+    def _over_vocabulary(self, node: Expression) -> torch.Tensor:
+        """(N,) a reduction over the vocabulary alone, in pieces of the tokens: what is known is cut, what models are
+        asked is asked piece by piece, and nothing of a piece's (n, V) is kept."""
+        arg = node.args[0]
+        edges = list(dict.fromkeys(self._edges(arg)))
+        asked = [edge for edge in edges if self._in_pieces(edge)]
+        cut = [edge for edge in edges if edge not in asked and edge.layout != ONE]
+        whole = {edge: self.value(edge) for edge in edges if edge.layout == ONE}
+        predictions = [self._predictions(edge) for edge in asked]
+        learn = [place for place, each in enumerate(predictions) if each.hidden.requires_grad]
+        tokens = self._place.batches[node.source].sequences[node.column].tokens
+
+        def piece(own: torch.Tensor, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            known = {**whole, **dict(zip(cut, tensors[len(asked) :], strict=True))}
+            for edge, each, states in zip(asked, predictions, tensors[: len(asked)], strict=True):
+                assert edge.asked is not None
+                known[edge] = vocabulary.log_softmax(each.head(states), edge.asked.temperature)
+            sums = (vocabulary.measured(known[asked[place]], own) for place in learn)
+            return (reduced(_folded(arg, known), arg, node, self._place), *sums)
+
+        tensors = [tokens, *(each.hidden for each in predictions), *(self._lifted(edge, arg) for edge in cut)]
+        widest = max((each.vocabulary for each in predictions), default=1)
+        values, *sums = vocabulary.in_pieces(piece, tensors, widest)
+        for place, own in zip(learn, sums, strict=True):
+            self.statistics[self._reading(asked[place])] = vocabulary.statistics(len(tokens), own)
+        return torch.cat(values)
+
+    def _edges(self, node: Expression) -> Iterator[Expression]:
+        """Where the walk over the vocabulary ends: at what models are asked, and what can be known before."""
+        if "vocab" not in node.axes or node in self._values or node.op in RUNNING or not node.args:
+            yield node
+        else:
+            for arg in node.args:
+                yield from self._edges(arg)
+
+    def _in_pieces(self, edge: Expression) -> bool:
+        return edge.op == "logp_all" and edge.has_forward and edge not in self._values
+
+    def _predictions(self, node: Expression) -> Predictions:
+        answer = self._answers[self._reading(node)]
+        assert isinstance(answer, Predictions), f"a model without a language head is asked for `{node.op}`"
+        return answer
+
+    def _reading(self, node: Expression) -> Reading:
+        assert node.asked is not None
+        return node.asked.model, node.asked.source, node.asked.reading
+
+    # Operations on one sample -----------------------------------------------------------------------------------------
+
+    def _running(self, node: Expression) -> torch.Tensor:
+        batch = self._place.batches[node.source]
+        if node.op == "at_end":
+            return self._at_end(node)
+        values = [self._lifted(arg, node) for arg in node.args]
+        lengths = batch.step_lengths if node.layout == STEP else batch.sequences[node.column].lengths
+        match node.op:
+            case "suffix_sum":
+                return running.suffix_sum(values[0], lengths, node.discount)
+            case "suffix_min":
+                return running.suffix_min(values[0], lengths)
+            case _:
+                return running.generalised_advantages(values[0], values[1], lengths, node.discount, node.trace)
+
+    def _at_end(self, node: Expression) -> torch.Tensor:
+        """A value per sample, or per prompt, on its samples' last tokens; one per step on the step's last token."""
+        [arg] = node.args
+        batch = self._place.batches[node.source]
+        sequences = batch.sequences[node.column]
+        value = self.value(arg)
+        if arg.layout == STEP:
+            return running.at_step_ends(value, self._place.step_of_tokens(node), batch.step_owner, sequences.lengths)
+        return running.at_end(value[batch.prompt] if arg.layout == PROMPT else value, sequences.lengths)
+
+
+def _folded(node: Expression, known: Mapping[Expression, torch.Tensor]) -> torch.Tensor:
+    """The value (n, V) of a piece, from what is known of it: values (n, 1), (n, V), and numbers."""
+    if node in known:
+        return known[node]
+    return pointwise(node.op, [_folded(arg, known) for arg in node.args])
