@@ -106,6 +106,15 @@ class LiveFlow:
             groups[unit].append(sample)
         return Draw(groups, metrics, prompts)
 
+    def at(self, step: int, drawn: Draw) -> Draw:
+        places = {prompt: place for place, prompt in enumerate(drawn.prompts)}
+        asked = [prompt_text(record) or "" for record in records(self._prompts)]
+        own = self.draw(step, [unit for unit, prompt in enumerate(asked) if prompt in places])
+        groups: list[Sequence[Sample]] = [[] for _ in drawn.prompts]
+        for prompt, group in zip(own.prompts, own.groups, strict=True):
+            groups[places[prompt]] = group
+        return Draw(groups, own.metrics, drawn.prompts)
+
     def close(self) -> None:
         """Ends the verifiers' processes."""
         for rewards in self._rewards.values():

@@ -50,7 +50,7 @@ def answers(model: torch.nn.Module, columns: Sequence[Sequences]) -> list[Answer
         return [_nothing(head, place.device) for place in places]
     hidden = hidden_states(whole.base_model, columns)
     sizes = [len(sequences.inputs) for sequences in columns]
-    asked = [own[place] for own, place in zip(hidden.split(sizes), places, strict=True)]
+    asked = [own[place] for own, place in zip(torch.split(hidden, sizes), places, strict=True)]
     return [_read(whole, head, states) for states in asked]
 
 
@@ -100,8 +100,8 @@ def _read(model: PreTrainedModel, head: Head, states: torch.Tensor) -> Answer:
         case "value":
             return _behind_its_body(model)(states).squeeze(-1)
         case "reward":
-            scores: torch.Tensor = model.score(states)
-            return scores.squeeze(-1)
+            score: Callable[[torch.Tensor], torch.Tensor] = model.get_submodule("score")
+            return score(states).squeeze(-1)
 
 
 def _behind_its_body(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -121,7 +121,7 @@ def _instead(body: torch.nn.Module, states: torch.Tensor) -> Iterator[None]:
     from transformers.modeling_outputs import BaseModelOutputWithPast
 
     def given(*args: Any, **named: Any) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=states.unsqueeze(0))
+        return BaseModelOutputWithPast(last_hidden_state=states.unsqueeze(0))  # type: ignore[arg-type]
 
     vars(body)["forward"] = given
     try:

@@ -113,7 +113,9 @@ class Loss:
 
     def whole(self, prepared: Prepared, forward: Forward) -> Part:
         """This loss on all samples at once."""
-        return self._evaluated(prepared, {each: (0, batch.samples) for each, batch in prepared.batches.items()}, forward)
+        return self._evaluated(
+            prepared, {each: (0, batch.samples) for each, batch in prepared.batches.items()}, forward
+        )
 
     def constant_part(self, prepared: Prepared) -> float:
         """What each part adds regardless of its samples: the parts of k slices sum to the loss and k - 1 times this."""

@@ -96,7 +96,7 @@ class _Rows:
         of_steps = {name: values[row] for name, values in self._of_steps.items()}
         for name, own in of_steps.items():
             agree(row + 1, name, len(own), len(self._steps[row]), "steps")
-        read = {text: (one.prompt, one.learned) for text, one in part.items()}
+        read: dict[str, tuple[TokenIds, TokenIds]] = {text: (one.prompt, one.learned) for text, one in part.items()}
         masks = {text: self._mask(one, row) for text, one in part.items()}
         for text, context in self._needs.given:
             read[reading(text, context)] = (self._behind(row, text, context, part[text]), part[text].learned)

@@ -123,6 +123,11 @@ def attempts(flow: Sequence[Mapping[str, Json]]) -> int:
     return next((int(step["n"]) for step in flow if step["op"] == "sample"), 0)
 
 
+def joined_to(step: Mapping[str, Json]) -> str | None:
+    """The flow of the stage whose prompts a live step keeps to."""
+    return step["with"]["partner"].get("flow") if step["op"] == "join" else None
+
+
 def _following(loss: Loss, flows: Mapping[str, Sequence[Mapping[str, Json]]]) -> Iterator[tuple[str, str]]:
     """Of the sources of a loss that share their prompts, each that follows, and the one that leads.
 
@@ -130,9 +135,8 @@ def _following(loss: Loss, flows: Mapping[str, Sequence[Mapping[str, Json]]]) ->
     """
     if not loss.shares_prompts:
         return
-    partners = (step["with"]["partner"] for source in loss.sources for step in flows.get(source, ()) if step["op"] == "join")
-    joined = [partner["flow"] for partner in partners if partner.get("flow") in loss.sources]
-    leader = joined[0] if joined else loss.sources[0]
+    partners = (joined_to(step) for source in loss.sources for step in flows.get(source, ()))
+    leader = next((partner for partner in partners if partner in loss.sources), loss.sources[0])
     yield from ((source, leader) for source in loss.sources if source != leader)
 
 

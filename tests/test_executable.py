@@ -57,6 +57,6 @@ def test_only_pass_rates_are_watched_while_a_stage_runs() -> None:
 
 
 def test_the_operations_of_a_loss_are_those_of_the_runtime() -> None:
-    from ptc.runtime import loss
+    from ptc.runtime.losses import tree
 
-    assert OPERATIONS == loss.OPERATIONS
+    assert OPERATIONS == tree.OPERATIONS

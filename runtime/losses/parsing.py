@@ -119,5 +119,3 @@ def _joint(op: str, args: Iterable[Expression]) -> frozenset[str]:
 
 def _listed(names: set[str]) -> str:
     return " and ".join(sorted(names))
-
-

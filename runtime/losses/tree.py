@@ -43,7 +43,10 @@ POINTWISE: Mapping[str, Callable[..., torch.Tensor]] = {
     "ge": lambda a, b: (a >= b).to(torch.promote_types(a.dtype, b.dtype)),
     "where": lambda condition, yes, no: torch.where(condition != 0, yes, no),
 }
-FOLDED: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"min": torch.minimum, "max": torch.maximum}
+FOLDED: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "min": torch.minimum,
+    "max": torch.maximum,
+}
 """Pointwise, of two or more."""
 RUNNING = frozenset({"suffix_sum", "suffix_min", "at_end", "gae"})
 """Operations on the tokens or steps of one sample."""

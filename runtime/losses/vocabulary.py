@@ -55,7 +55,8 @@ def in_pieces(
     function: Callable[..., tuple[torch.Tensor, ...]], tensors: Sequence[torch.Tensor], vocabulary: int
 ) -> list[tuple[torch.Tensor, ...]]:
     """A function of some tensors (N, …) on so many tokens at a time: each of its results, by piece."""
-    pieces = list(zip(*(tensor.split(max(1, PIECE // vocabulary)) for tensor in tensors), strict=True))
+    rows = max(1, PIECE // vocabulary)
+    pieces = list(zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True))
     if len(pieces) == 1:
         found = [function(*pieces[0])]
     else:

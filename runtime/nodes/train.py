@@ -25,7 +25,7 @@ from ptc.runtime.rendering.rows import Counts, Rendering
 from ptc.runtime.reporting import reported
 from ptc.runtime.tables import read_rows
 from ptc.runtime.trainer import Trainer
-from ptc.runtime.training import Training
+from ptc.runtime.training import Training, joined_to
 from ptc.runtime.watches import Watching
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class _Stage:
         rows, needs = read_rows(self._inputs[source]), self._training.loss_of(source).needs(source)
         steps = self._node.settings["flows"][source]
         drop = self._node.settings.get("on_zero_std") == "drop"
-        if not steps:
+        if all(joined_to(step) in self._training.follows.values() for step in steps):  # drawn at another's prompts
             unit = self._node.settings["batch"][source]["unit"]
             if drop and set(rows.column_names) >= REWARDED:
                 rows = with_spread(rows)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def step_of_tokens(
-    tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], steps: Sequence[str]
-) -> list[int] | int:
+def step_of_tokens(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], steps: Sequence[str]) -> list[int] | int:
     """For each token of a response its step, from 0 on, or -1 where there are no steps.
 
     Where a step does not stand in the response, behind the one before: that step.
