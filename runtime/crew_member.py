@@ -36,6 +36,9 @@ class Elsewhere:
     def draw(self, step: int, units: Sequence[int]) -> Draw:
         raise AssertionError("only the first process draws")
 
+    def at(self, step: int, drawn: Draw) -> Draw:
+        raise AssertionError("only the first process draws")
+
 
 class Nothing:
     """Pieces of a node that another process keeps."""

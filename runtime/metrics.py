@@ -20,7 +20,7 @@ class TokenStatistics:
 
     @property
     def sums(self) -> list[float]:
-        return [float(self._tokens), float(self._correct), self._entropy]
+        return [float(self._tokens), self._correct, self._entropy]
 
     @staticmethod
     def metrics(tokens: float, correct: float, entropy: float) -> dict[str, float]:
