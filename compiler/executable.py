@@ -32,7 +32,7 @@ SETTINGS = frozenset(("max_length", "seed", "truncate", "mask", "on_zero_std", "
 """Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
     (
-        *("constant", "column", "length", "logp", "logp_all"),
+        *("constant", "anneal", "column", "length", "logp", "logp_all", "value", "score"),
         *("add", "sub", "mul", "div", "neg", "min", "max", "clamp", "stop", "where"),
         *("eq", "ne", "lt", "le", "gt", "ge"),
         *("exp", "log", "log1p", "sqrt", "abs", "sigmoid", "log_sigmoid"),
@@ -41,9 +41,6 @@ OPERATIONS = frozenset(
     )
 )
 """Operations of a loss; a test holds them equal to those of the runtime."""
-AXES = frozenset(("prompt", "group", "token", "vocab"))
-TEXTS = frozenset(("response", "chosen", "rejected"))
-"""Columns whose tokens a loss may ask about."""
 
 
 def unsupported(program: core.Program) -> tuple[Diagnostic, ...]:
@@ -155,13 +152,6 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
 def _term(stage: core.Stage, term: core.Term, seen: set[int]) -> Iterator[Refusal]:
     for source in term.sources.values() or (term.source,):
         yield from _made(source, seen)
-    if len(term.sources) > 1:
-        yield term.span, "an objective over several sources", ""
-    if isinstance(term.weight, core.Anneal):
-        yield term.places.get("weight", term.span), "a weight that is annealed", "write a number"
-    for name, value in term.numbers.items():
-        if isinstance(value, core.Anneal):
-            yield term.places.get(name, term.span), "an argument that is annealed", f"{name} = {value.start:g}"
     yield from ((term.span, what, "") for what in _unknown_to_the_runtime(term.loss, stage.updates_per_rollout > 1))
 
 
@@ -171,14 +161,8 @@ def _unknown_to_the_runtime(loss: core.Expression, several_updates: bool) -> Ite
     if loss.op == "extern":
         yield "an objective that is written in Python"
         return
-    for op in sorted({part.op for part in parts} - OPERATIONS - {"anneal"}):
+    for op in sorted({part.op for part in parts} - OPERATIONS):
         yield f"an objective with `{op}`"
-    for column in sorted({str(part.fields["column"]) for part in parts if "column" in part.fields} - TEXTS):
-        yield f"an objective on the tokens of `{column}`"
-    if any(part.axes - AXES for part in parts):
-        yield "an objective over the steps of a process"
-    if any("given" in part.fields for part in parts):
-        yield "a model that is given a context of its own"
     if several_updates and any("at" in part.fields for part in parts):
         yield "a model as it was at the start of the batch"
 
