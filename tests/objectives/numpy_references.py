@@ -22,7 +22,7 @@ class World:
 
     groups: Sequence[Sequence[Sample]]
     said: dict[tuple[str, str], Sequence[Array]]
-    """By the role's name and the column: logits (tokens, vocabulary), values (tokens,), or scores (one per text or step).
+    """By the role's name and the column: logits (tokens, vocabulary), values (tokens,), or scores (texts or steps,).
 
     The learner is ``now`` and ``then``; another trained model has its role's name, and behind it ``then``.
     """
