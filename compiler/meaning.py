@@ -144,7 +144,7 @@ class Meanings:
         if thing.kind in PURPOSE and (thing.kind != "merge" or "seed" in settings):
             settings["seed"] = seed_of(self.seed, PURPOSE[thing.kind], chain(thing), int(settings.get("seed", 0)))
         label = name or (f"{whose}: {thing.kind}" if whose else thing.kind)
-        return Node(thing.kind, SEMANTICS[thing.kind], settings, inputs, label)
+        return Node(thing.kind, SEMANTICS[thing.kind], settings, inputs, label, names=_columns(thing))
 
     # A stage ----------------------------------------------------------------------------------------------------------
 
@@ -199,6 +199,13 @@ def _inputs(thing: core.Source | core.Model | core.Tokenizer) -> list[core.Sourc
     if isinstance(thing, core.Source) and thing.kind == "slice":
         return [beneath_slices(thing), *(value for value in values if not isinstance(value, core.Source))]
     return values
+
+
+def _columns(thing: core.Source | core.Model | core.Tokenizer) -> dict[str, str]:
+    """The columns of rows from outside, as far as they are known, with their types: what stands for them has these."""
+    if not isinstance(thing, core.Source) or thing.inputs:
+        return {}
+    return {column: thing.type.type_of(column) or "" for column in thing.type.columns}
 
 
 def _counted(count: core.Count) -> Json:

@@ -185,7 +185,16 @@ def run(parser: Parser, words: Sequence[str]) -> int:
     parser.add_argument("--dry", action="store_true", help="plan only")
     parser.add_argument("--no-wait", action="store_true", help="leave if another run computes the same node")
     parser.add_argument("--allow-extern", action="store_true", help="call Python that the program names by `extern`")
+    parser.add_argument("--smoke", action="store_true", help="the same graph on tiny models and few rows, on the CPU")
+    _stand_ins(parser)
     found = parser.parse_all(words)
+    if found.stand_ins is not None and not found.smoke:
+        parser.error("--stand-ins is for --smoke: a run has the hub itself")
+    _check_stand_ins(parser, found)
+    if found.smoke:
+        from ptc import smoking
+
+        return smoking.run(_request(parser, found), wait=not found.no_wait)
     from ptc import running
 
     if found.dry:

@@ -73,14 +73,14 @@ def prepare(request: Request, to_run: bool = True, starting: bool = False) -> Pr
         print(f"{checked.source.path}: {checking.verdict(checked)}", file=sys.stderr)
         raise Refused(checking.exit_code([checked]))
     if starting and not request.allow_extern:
-        _refuse(checked, api.unallowed(checked, profile.allow_extern))
+        refuse(checked, api.unallowed(checked, profile.allow_extern))
     if to_run:
-        _refuse(checked, api.refused(checked))
+        refuse(checked, api.refused(checked))
     graph = api.compiled(checked)
-    return Prepared(checked, graph if request.to is None else _restricted(graph, request.to), profile)
+    return Prepared(checked, restricted(graph, request.to), profile)
 
 
-def _refuse(checked: CheckResult, refused: CheckResult | None) -> None:
+def refuse(checked: CheckResult, refused: CheckResult | None) -> None:
     """Shows what is refused, if anything is, and raises `Refused`."""
     if refused is not None:
         checking.show(refused, sys.stderr)
@@ -93,7 +93,10 @@ def _profile(path: str | None, store: str | None) -> Profile:
     return profile if store is None else profile.model_copy(update={"store": Path(store)})
 
 
-def _restricted(graph: Graph, label: str) -> Graph:
+def restricted(graph: Graph, label: str | None) -> Graph:
+    """The part of a graph that one node needs; all of it where none is named."""
+    if label is None:
+        return graph
     try:
         return planning.restricted(graph, label)
     except KeyError:
@@ -168,9 +171,9 @@ def run(request: Request, wait: bool) -> int:
 
     try:
         prepared = prepare(request, starting=True)
-        _check_packages(prepared.profile)
-        _quiet_libraries()
-        store = _open_store(prepared.profile.store)
+        check_packages(prepared.profile)
+        quiet_libraries()
+        store = open_store(prepared.profile.store)
         console = Console(highlight=False)
         if not console.is_terminal:
             console.width = 120
@@ -195,14 +198,14 @@ def run(request: Request, wait: bool) -> int:
     return outcome.exit_code
 
 
-def _open_store(path: Path) -> Store:
+def open_store(path: Path) -> Store:
     try:
         return Store(path)
     except OSError as error:
         raise ResourceMissing(f"the store {path} cannot be used: {error.strerror}; name another with --store") from None
 
 
-def _check_packages(profile: Profile) -> None:
+def check_packages(profile: Profile) -> None:
     """Refuses before anything is loaded what would fail for want of a package in the middle of a run."""
     missing = [name for name in ("torch", "transformers", "accelerate", "pyarrow", "numpy") if find_spec(name) is None]
     if missing:
@@ -215,7 +218,7 @@ def _check_packages(profile: Profile) -> None:
         )
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """One display is enough: libraries read these when they are first imported."""
     for name, value in (
         ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),

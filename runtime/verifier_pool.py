@@ -25,7 +25,7 @@ import ptc
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InvariantBroken, ResourceMissing
 from ptc.runtime.verifier_worker import decode
-from ptc.stdlib.signatures import VERIFIERS
+from ptc.stdlib.signatures import RUNNABLE
 from ptc.stdlib.verifiers import Error, Pass, Timeout, Verdict, corrupted, gold_response, judge_one
 
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -68,7 +68,7 @@ class Judge:
     """
 
     def __init__(self, verifier: Mapping[str, Json], workers: int = 1, deadline: float = DEADLINE) -> None:
-        self.signature = VERIFIERS[verifier["name"]]
+        self.signature = RUNNABLE[verifier["name"]]
         self.options: Mapping[str, Json] = verifier.get("options") or {}
         _require_package(self.signature.package, self.signature.name)
         self._pool = None if self.signature.inline else Pool(self.signature.name, self.options, workers, deadline)

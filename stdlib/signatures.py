@@ -106,6 +106,17 @@ VERIFIERS: Mapping[str, VerifierSignature] = MappingProxyType(
     }
 )
 
+MADE_UP = VerifierSignature(
+    "made_up",
+    (),
+    "binary",
+    None,
+    True,
+    "Half of all responses, by their text: stands in smoke runs for what cannot be asked.",
+)
+RUNNABLE: Mapping[str, VerifierSignature] = MappingProxyType({**VERIFIERS, MADE_UP.name: MADE_UP})
+"""What a run may be told to judge with: those that a program can name, and the one that a smoke run puts in."""
+
 
 @cache
 def task_columns() -> Mapping[str, tuple[str, ...]]:

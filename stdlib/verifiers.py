@@ -6,6 +6,7 @@ A verdict is never a bare number: an error is not a wrong answer, and must not b
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ptc.stdlib.gym import decode_entry
-from ptc.stdlib.signatures import VERIFIERS
+from ptc.stdlib.signatures import RUNNABLE
 
 if TYPE_CHECKING:
     from reasoning_gym.dataset import ProceduralDataset
@@ -176,9 +177,14 @@ def overlong(response: str, response_tokens: Sequence[int], limit: int, buffer: 
     return Penalty(-min(1.0, max(0.0, beyond / buffer)))
 
 
+def made_up(response: str) -> Verdict:
+    """Right for half of all texts, always the same: says nothing about a response, and lets what follows happen."""
+    return PASS if hashlib.sha256(response.encode()).digest()[0] % 2 else WRONG
+
+
 def gold_response(name: str, row: Mapping[str, Any]) -> str | None:
     """A response that verifier `name` must find right: the gold answer of the row, None if it has none."""
-    if not {"entry", "answer"} & set(VERIFIERS[name].columns):
+    if not {"entry", "answer"} & set(RUNNABLE[name].columns):
         return None
     gold: Answer = decode_entry(row["entry"])[1]["answer"] if name == "gym_scorer" else row["answer"]
     return None if gold is None else spelled(gold)
@@ -194,7 +200,7 @@ def corrupted(gold: str) -> str:
 
 def prepare(name: str) -> None:
     """Imports what verifier `name` needs, so that its first row is not charged for it."""
-    package = VERIFIERS[name].package
+    package = RUNNABLE[name].package
     if package is not None:
         import_module(package.replace("-", "_"))
 
@@ -205,6 +211,7 @@ IMPLEMENTATIONS: Mapping[str, Verifier] = {
     "gym_scorer": gym_scorer,
     "format_tags": format_tags,
     "overlong": overlong,
+    "made_up": made_up,
 }
 
 
@@ -212,4 +219,4 @@ def judge_one(name: str, options: Mapping[str, Any], row: Mapping[str, Any]) -> 
     """The verdict of verifier `name` on one row; exceptions of the verifier propagate."""
     if len(row["response"]) > LONGEST_RESPONSE:
         return Refused(f"the response is longer than {LONGEST_RESPONSE} characters")
-    return IMPLEMENTATIONS[name](**{column: row[column] for column in VERIFIERS[name].reads}, **options)
+    return IMPLEMENTATIONS[name](**{column: row[column] for column in RUNNABLE[name].reads}, **options)

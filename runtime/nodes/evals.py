@@ -152,8 +152,8 @@ def summary_of(counts: pa.Table, samples: int) -> dict[str, Json]:
 
 def _verdicts(judge: Judge, rows: pa.Table, rollouts: Sequence[Rollout]) -> list[list[Verdict]]:
     """The verdicts on each prompt's attempts."""
-    columns = [column(rows, name) for name in judge.signature.columns]
-    asked = [dict(zip(judge.signature.columns, values, strict=True)) for values in zip(*columns, strict=True)]
+    columns = {name: column(rows, name) for name in judge.signature.columns}
+    asked = [{name: values[row] for name, values in columns.items()} for row in range(rows.num_rows)]
     attempts = zip(asked, rollouts, strict=True)
     flat = judge([{**row, "response": response} for row, rollout in attempts for response in rollout.responses])
     verdicts = iter(flat)

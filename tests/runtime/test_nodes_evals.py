@@ -155,3 +155,11 @@ def test_bits_of_a_text_without_prompts_and_too_long_ones(tmp_path: Path) -> Non
     texts = world.rows(text=["1 + 1", "2", "3" * 100])
     found = summary(world.run("bits_per_character", {"columns": ["text"]}, rows=texts, model=model(world, asked)))
     assert found["characters"] == 6 and found["dropped"] == 1
+
+
+def test_a_verifier_that_reads_nothing_but_the_response_measures_a_pass_rate(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    rows = prompts(world, 3)
+    tags = {**EVAL, "verifier": {"name": "format_tags", "options": {"tags": ["think"]}}}
+    measured = counts(world.run("pass_rate", tags, prompts=rows, model=model(world, rows)))
+    assert [(row["n"], row["correct"]) for row in measured] == [(4, 0)] * 3
