@@ -319,7 +319,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_signatures_and_implementations_are_of_the_same_verifiers() -> None:
-    assert signatures.VERIFIERS.keys() == verifiers.IMPLEMENTATIONS.keys()
+    assert signatures.RUNNABLE.keys() == verifiers.IMPLEMENTATIONS.keys()
 
 
 @pytest.mark.slow
