@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ptc.compiler.graph import Json
+from ptc.runtime.adapters import handed_over
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.engines.protocol import Engine, Fingerprint
 from ptc.runtime.engines.transformers import TransformersEngine
@@ -79,7 +80,7 @@ class Canary:
 
         Raises `InvariantBroken` with one line that says what differs.
         """
-        state = self._module.state_dict()
+        state = handed_over(self._module)
         self._engine.load_weights(state.items(), version)
         self._verify_version(version)
         self._verify_fingerprints(state, version)

@@ -82,7 +82,7 @@ def _leave() -> NoReturn:
 def _work(job: Job, folder: Path, rank: int) -> None:
     import torch
 
-    from ptc.runtime.nodes.train import load_model
+    from ptc.runtime.loading import load_models
     from ptc.runtime.placement import Placement
     from ptc.runtime.trainer import Trainer
     from ptc.runtime.training import Training
@@ -95,7 +95,8 @@ def _work(job: Job, folder: Path, rank: int) -> None:
     ranks = Ranks(rank, profile.devices)
     os.write(sys.stdout.fileno(), READY)
     with joined(folder, rank, profile):
-        models = {name: load_model(Path(path)) for name, path in job.models.items()}
+        folders = {name: Path(path) for name, path in job.models.items()}
+        models = load_models(folders, training.trained, training.frozen)
         flows = {source: Elsewhere(size) for source, size in ranks.told(None).items()}
         Trainer(training, models, flows, context, Placement.of(profile), ranks=ranks).run()
 

@@ -9,6 +9,7 @@ import torch
 
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.engines.protocol import Engine
+from ptc.runtime.loading import is_adapted, load_whole
 from ptc.runtime.profile import Profile
 
 if TYPE_CHECKING:
@@ -32,20 +33,16 @@ def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | Non
     if profile.engine == "vllm":
         from ptc.runtime.engines.vllm import VllmEngine
 
-        return VllmEngine(folder, dtype_of(profile), end_tokens(folder), device=profile.device, version=version)
+        vllm = VllmEngine(folder, dtype_of(profile), end_tokens(folder), device=profile.device, version=version)
+        if module is None and is_adapted(folder):  # it has loaded the base alone
+            vllm.load_weights(load_whole(folder).state_dict().items(), version)
+        return vllm
     from ptc.runtime.engines.transformers import TransformersEngine
 
     if module is not None and not profile.engine_copy:
         return TransformersEngine(module, end_tokens(folder), shared=True, version=version)
-    own = _load_model(folder, dtype_of(profile), profile.device)
+    own = cast("PreTrainedModel", cast(torch.nn.Module, load_whole(folder, dtype_of(profile))).to(profile.device))
     return TransformersEngine(own, end_tokens(folder), shared=False, version=version)
-
-
-def _load_model(folder: Path, dtype: torch.dtype, device: str) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-
-    module: torch.nn.Module = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    return cast("PreTrainedModel", module.to(device))
 
 
 def dtype_of(profile: Profile) -> torch.dtype:

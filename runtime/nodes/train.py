@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
 from ptc.compiler.graph import Json, Node
+from ptc.runtime.adapters import handed_over
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.canary import Canary
 from ptc.runtime.choosing import with_spread
@@ -18,7 +19,7 @@ from ptc.runtime.crew import crew
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
-from ptc.runtime.model_folders import TAKEN, copy_files
+from ptc.runtime.loading import load_models, save_model
 from ptc.runtime.placement import Placement
 from ptc.runtime.profile import Profile
 from ptc.runtime.rendering.rows import Counts, Rendering
@@ -31,9 +32,6 @@ from ptc.runtime.watches import Watching
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-WRITTEN_ANEW = frozenset({"config.json", "generation_config.json", "model.safetensors.index.json", "manifest.json"})
-"""Files of the entry checkpoint that are not taken over."""
-
 
 def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Fills a Hugging Face checkpoint folder with the model that the stage is for; its tokenizer stays as it was.
@@ -44,7 +42,8 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     training = Training.of(node.settings)
     result = node.settings["result"]
     with crew(node, inputs, context) as ranks, reported(context) as context, ExitStack() as opened:
-        models = {name: load_model(inputs[name].path) for name in node.settings["models"]}
+        folders = {name: inputs[name].path for name in node.settings["models"]}
+        models = load_models(folders, training.trained, training.frozen)
         stage = _Stage(node, inputs, context, training, models, opened)
         flows = {source: stage.flow(source) for source in training.sources}
         ranks.told({source: flow.size for source, flow in flows.items()})
@@ -55,19 +54,6 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
         if name != result:
             (out / name).mkdir()
             save_model(models[name], inputs[name].path, out / name)
-
-
-def load_model(folder: Path) -> PreTrainedModel:
-    """The causal language model of a checkpoint folder, in float32."""
-    from transformers import AutoModelForCausalLM
-
-    return cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32))
-
-
-def save_model(model: PreTrainedModel, entry: Path, out: Path) -> None:
-    """A checkpoint folder: the model's weights and configuration, with the tokenizer files of the one it began as."""
-    model.save_pretrained(out)
-    copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
 
 
 def rendering_of(settings: Mapping[str, Json]) -> Rendering:
@@ -86,9 +72,9 @@ def holds_copy(profile: Profile) -> bool:
     return profile.engine == "vllm" or (profile.engine == "transformers" and profile.engine_copy)
 
 
-def _belongs_to_tokenizer(path: Path) -> bool:
-    own = path.suffix == ".safetensors" or path.name in WRITTEN_ANEW
-    return not own and any(path.match(pattern) for pattern in TAKEN)
+def _state(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Its weights for an engine, made when they are asked for: one that samples from the model itself never asks."""
+    yield from handed_over(model).items()
 
 
 class _Stage:
@@ -150,7 +136,7 @@ class _Stage:
         if engine.version != version and model in self._canaries:
             self._canaries[model].hand_over(version)
         elif engine.version != version:
-            engine.load_weights(self._models[model].state_dict().items(), version)
+            engine.load_weights(_state(self._models[model]), version)
         return engine
 
     def _open(self, model: str, version: int) -> None:

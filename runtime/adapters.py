@@ -1,0 +1,179 @@
+"""Low-rank adapters (Hu et al., 2021, arXiv 2106.09685) through PEFT: made, written, merged, and switched off.
+
+The artifact of an adapted model holds the files of its base and, in `adapter/`, those of the adapter in PEFT's format.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from ptc.runtime.artifacts import InputWrong
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel
+
+FOLDER = "adapter"
+"""Where the adapter's files are in an artifact."""
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+NAME = "default"
+"""What PEFT calls an adapter that nobody named."""
+ALL_LINEAR = "all-linear"
+HEADS = ("score", "classifier")
+"""What transformers calls the heads that give numbers instead of tokens: trained whole beside an adapter."""
+
+
+class AdapterOff(torch.nn.Module):
+    """An adapted model without its adapter: its base, in the same memory. It has no parameters of its own."""
+
+    def __init__(self, adapted: PeftModel) -> None:
+        super().__init__()
+        self._adapted = (adapted,)  # in a tuple, so that torch does not take it for a part
+
+    @property
+    def config(self) -> Any:
+        return self._adapted[0].config
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self._adapted[0].device
+        return device
+
+    def get_output_embeddings(self) -> torch.nn.Module | None:
+        head: torch.nn.Module | None = self._adapted[0].get_output_embeddings()
+        return head
+
+    def forward(self, *args: Any, **arguments: Any) -> Any:
+        """As the base answers: whatever the learner drops, this does not."""
+        (adapted,) = self._adapted
+        training = adapted.training
+        adapted.train(False)
+        try:
+            with adapted.disable_adapter():
+                return adapted(*args, **arguments)
+        finally:
+            adapted.train(training)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The base's weights under its own names."""
+        return dict(_base_weights(self._adapted[0], merged=False))
+
+
+def adapt(base: PreTrainedModel, config: LoraConfig) -> PeftModel:
+    """The model with a fresh adapter, which changes nothing yet. Draws from torch's generator."""
+    from peft import get_peft_model
+
+    return get_peft_model(base, config, autocast_adapter_dtype=False)
+
+
+def lora_config(
+    base: PreTrainedModel, *, rank: int, alpha: float, dropout: float, targets: str | Sequence[str]
+) -> LoraConfig:
+    """PEFT's settings for a model. Raises `InputWrong` for targets that the model does not have."""
+    from peft import LoraConfig
+
+    modules = _linear_modules(base)
+    wanted = [targets] if isinstance(targets, str) else list(targets)
+    kinds = sorted({name.rpartition(".")[2] for name in modules})
+    if wanted == [ALL_LINEAR]:
+        wanted = kinds
+    for target in wanted:
+        if not any(f".{name}".endswith(f".{target}") for name in modules):
+            raise InputWrong(f"lora: the model has no linear layer `{target}` to adapt; it has {', '.join(kinds)}")
+    heads = [name for name in HEADS if hasattr(base, name)]
+    return LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=wanted,
+        modules_to_save=heads or None,
+        task_type=_task(base),
+    )
+
+
+def load_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
+    """The model with the adapter of an artifact's subfolder; the adapter learns, the base does not."""
+    from peft import PeftModel
+
+    with torch.random.fork_rng():  # PEFT draws an adapter before it reads one
+        return PeftModel.from_pretrained(base, str(folder), is_trainable=True, autocast_adapter_dtype=False)
+
+
+def write_adapter(model: PeftModel, folder: Path) -> None:
+    """PEFT's two files. Equal weights give equal bytes, which PEFT's own writer does not promise."""
+    from peft import get_peft_model_state_dict
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    write_config(model.peft_config[NAME].to_dict(), folder)
+
+
+def write_config(config: Mapping[str, Any], folder: Path, base: str | None = None, revision: str | None = None) -> None:
+    """`adapter_config.json`, naming the base where it has a name that anyone can load it by."""
+    document = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    document |= {"base_model_name_or_path": base, "revision": revision, "inference_mode": True}
+    (folder / CONFIG).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def merged(model: PeftModel) -> PreTrainedModel:
+    """The base with the adapter in its weights. The adapted model is used up."""
+    whole: PreTrainedModel = model.merge_and_unload()
+    return whole
+
+
+def handed_over(model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
+    """A model's state as an engine takes it: under the names of a plain checkpoint, an adapter within the weights."""
+    from peft import PeftModel
+
+    if isinstance(model, AdapterOff):
+        return model.weights()
+    return dict(_base_weights(model, merged=True)) if isinstance(model, PeftModel) else model.state_dict()
+
+
+def is_base_of(folder: Path, adapted: Path) -> bool:
+    """Whether a model artifact is, file by file, the one beneath the adapter of another."""
+    if not (adapted / FOLDER).is_dir() or (folder / FOLDER).is_dir():
+        return False
+    names = {path.name for path in adapted.glob("*.safetensors")} | {"config.json"}
+    own = {path.name for path in folder.glob("*.safetensors")} | {"config.json"}
+    return names == own and all(filecmp.cmp(folder / name, adapted / name, shallow=False) for name in sorted(names))
+
+
+def _base_weights(model: PeftModel, merged: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    """The base's weights one by one, with what the adapter adds to them or without. Nothing is changed in place."""
+    from peft.tuners.lora import LoraLayer
+
+    base = model.get_base_model()
+    layers = {name: module for name, module in base.named_modules() if isinstance(module, LoraLayer)}
+    adapted = tuple(f"{name}." for name in layers)
+    with torch.no_grad():
+        for name, tensor in base.state_dict().items():
+            owner, inside, kind = name.partition(".base_layer.")
+            if inside:
+                delta = layers[owner].get_delta_weight(NAME) if merged and kind == "weight" else None
+                yield f"{owner}.{kind}", tensor if delta is None else tensor + delta
+            elif not name.startswith(adapted):
+                yield name, tensor
+
+
+def _linear_modules(base: PreTrainedModel) -> list[str]:
+    """The linear layers of a model's body: neither its embeddings nor its head."""
+    heads = {id(base.get_output_embeddings()), *(id(getattr(base, name, None)) for name in HEADS)}  # type: ignore[no-untyped-call]
+    return [
+        name for name, module in base.named_modules() if isinstance(module, torch.nn.Linear) and id(module) not in heads
+    ]
+
+
+def _task(base: PreTrainedModel) -> str | None:
+    architecture = type(base).__name__
+    tasks = {"ForCausalLM": "CAUSAL_LM", "ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS"}
+    return next((task for suffix, task in tasks.items() if architecture.endswith(suffix)), None)

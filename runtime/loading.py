@@ -1,0 +1,100 @@
+"""Model artifacts, in memory and back: language models, heads that give numbers, and adapters over any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from ptc.runtime.adapters import FOLDER, AdapterOff, is_base_of, load_adapter, merged, write_adapter
+from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.model_folders import TAKEN, copy_files, read_json
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+WRITTEN_ANEW = frozenset({"config.json", "generation_config.json", "model.safetensors.index.json", "manifest.json"})
+"""Files of the entry checkpoint that are not taken over when weights are saved."""
+LANGUAGE, REWARD, VALUE = "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"
+"""What the last part of an architecture's name says: tokens, a number per text, a number per token."""
+KINDS = {LANGUAGE: "AutoModelForCausalLM", REWARD: "AutoModelForSequenceClassification"}
+KINDS[VALUE] = "AutoModelForTokenClassification"
+
+
+def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel | PeftModel:
+    """The model of an artifact. Of an adapted one the adapter learns and the base stands still."""
+    base = load_base(folder, dtype)
+    return load_adapter(base, folder / FOLDER) if is_adapted(folder) else base
+
+
+def load_whole(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The model of an artifact as plain weights: an adapter is merged into them, in float32."""
+    if not is_adapted(folder):
+        return load_base(folder, dtype)
+    whole: torch.nn.Module = merged(load_adapter(load_base(folder), folder / FOLDER))
+    return cast("PreTrainedModel", whole.to(dtype))
+
+
+def load_base(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The model of an artifact without its adapter."""
+    import transformers
+
+    kind = getattr(transformers, KINDS[head_of(folder)])
+    return cast("PreTrainedModel", kind.from_pretrained(folder, dtype=dtype))
+
+
+def is_adapted(folder: Path) -> bool:
+    """Whether the model of an artifact has an adapter that is still apart."""
+    return (folder / FOLDER).is_dir()
+
+
+def head_of(folder: Path) -> str:
+    """What a checkpoint ends in: `LANGUAGE`, `REWARD` or `VALUE`."""
+    architectures = read_json(folder / "config.json").get("architectures") or [""]
+    for head in KINDS:
+        if str(architectures[0]).endswith(head):
+            return head
+    raise InputWrong(f"{folder}/config.json names no architecture that ptc knows: {architectures[0] or 'none'}")
+
+
+def load_models(
+    folders: Mapping[str, Path], trained: Collection[str], standing: Collection[str]
+) -> dict[str, PreTrainedModel]:
+    """The models of a stage by name. One that stands still and is the base of a trained adapter is that model with
+    the adapter off: one copy in memory. What is adapted, or has its adapter off, answers as its base does."""
+    models: dict[str, torch.nn.Module] = {name: load_model(folders[name]) for name in trained}
+    for name, folder in folders.items():
+        if name not in models:
+            over = (other for other in trained if name in standing and is_base_of(folder, folders[other]))
+            learner = next(over, None)
+            models[name] = load_model(folder) if learner is None else AdapterOff(cast("PeftModel", models[learner]))
+    return cast("dict[str, PreTrainedModel]", models)
+
+
+def save_model(model: torch.nn.Module, entry: Path, out: Path) -> None:
+    """A model artifact: weights and configuration, with the tokenizer files of the artifact that the model began as.
+
+    Of an adapted model the base's files are those of the entry, which nothing has changed.
+    """
+    if is_adapted(entry):
+        copy_files([path for path in sorted(entry.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
+        write_adapter(cast("PeftModel", model), out / FOLDER)
+        return
+    cast("PreTrainedModel", model).save_pretrained(out)
+    copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
+
+
+def copy_model(source: Path, out: Path) -> None:
+    """A model artifact as it is, its adapter included, and nothing of what a stage left beside it."""
+    copy_files([path for path in sorted(source.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
+    if is_adapted(source):
+        (out / FOLDER).mkdir()
+        copy_files(sorted((source / FOLDER).iterdir()), out / FOLDER)
+
+
+def _belongs_to_tokenizer(path: Path) -> bool:
+    own = path.suffix == ".safetensors" or path.name in WRITTEN_ANEW
+    return not own and any(path.match(pattern) for pattern in TAKEN)
