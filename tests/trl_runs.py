@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_tokenizers import CHATML, chatml
+from small_tokenizers import chatml
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from ptc.cli import main
@@ -26,9 +26,18 @@ Row = Mapping[str, Any]
 WORDS = ("red", "green", "blue", "one", "two", "three", "north", "south", "sun", "moon", "tree", "river", "yes", "no")
 
 
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
+    "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""ChatML whose turns end in the end-of-sequence token alone, since TRL also learns what a template writes behind it,
+and that says what the assistant generates, since TRL cannot tell otherwise."""
+
+
 def tokenizer() -> PreTrainedTokenizerFast:
-    """ChatML whose turns end in the end-of-sequence token alone: TRL also learns what a template writes behind it."""
-    return chatml(CHATML.replace("<|im_end|>\n", "<|im_end|>"), size=300)
+    return chatml(TEMPLATE, size=300)
 
 
 def tiny(folder: Path, seed: int) -> Path:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,11 @@ Loss = Callable[[Case, Models, Groups, PreTrainedModel, Path], torch.Tensor]
 def tokenizer() -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    words = {f"w{index}": index for index in range(VOCABULARY)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    inner = Tokenizer(models.WordLevel({f"w{index}": index for index in range(VOCABULARY)}, unk_token="w0"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="w0", eos_token="w1", unk_token="w0")
+    words = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="w0", eos_token="w1", unk_token="w0")
+    words.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
+    return words
 
 
 def trl_class(path: str) -> Any:
@@ -164,21 +164,9 @@ def without_reference(
 def gkd(case: Case, models: Models, groups: Groups, policy: PreTrainedModel, folder: Path) -> torch.Tensor:
     messages = [[{"role": "user", "content": "w2"}, {"role": "assistant", "content": "w3"}]]
     args = config(case, folder)
-    with chat_template():
-        trainer = build(case, args, policy, {"messages": messages}, teacher_model=copy.deepcopy(models.teacher))
+    trainer = build(case, args, policy, {"messages": messages}, teacher_model=copy.deepcopy(models.teacher))
     loss: torch.Tensor = trainer.compute_loss(policy, labelled(flat(groups)))
     return loss
-
-
-@contextlib.contextmanager
-def chat_template() -> Iterator[None]:
-    """TRL's GKD renders messages while it is built; what it renders is not looked at."""
-    template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
-    PreTrainedTokenizerFast.chat_template = template
-    try:
-        yield
-    finally:
-        del PreTrainedTokenizerFast.chat_template
 
 
 def distillation(case: Case, models: Models, groups: Groups, policy: PreTrainedModel, folder: Path) -> torch.Tensor:

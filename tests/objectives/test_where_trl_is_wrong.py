@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from loss_references import token_logps
 from parity_batches import Groups, Models, flat
 from parity_list import DOCUMENT, Case
-from parity_theirs import theirs
+from parity_theirs import build, chat_template, config, theirs
 
 pytestmark = pytest.mark.slow
 
@@ -36,20 +37,28 @@ def test_there_are_three_at_most() -> None:
     assert all({"where", "paper", "equation", "said"} == set(entry) for entry in DOCUMENT["wrong"])
 
 
-def test_orpo_learns_the_prompt(tmp_path: Path) -> None:
-    models, groups = Models(), batches.pairs()
-    found, _ = theirs(Case("experimental.orpo.ORPOTrainer", "orpo", ""), models, groups, tmp_path)
-    good, bad = logps(models.policy, groups, "chosen"), logps(models.policy, groups, "rejected")
-    p, q = (np.exp([float(one.mean()) for one in side]) for side in (good, bad))
-    odds = 0.1 * softplus(-np.log(p / (1 - p)) + np.log(q / (1 - q))).mean()
-    paper = -np.concatenate(good).mean() + odds
-    assert abs(found - paper) > 0.1
-    whole = []
-    for sample in flat(groups):
-        prompt, response = (list(ids) for ids in sample.sequences["chosen"])
-        everything = batches.Sample({"response": (prompt[:1], prompt[1:] + response)})
-        whole.append(token_logps(models.policy, everything).detach().double().numpy())
-    assert found == pytest.approx(-np.concatenate(whole).mean() + odds, rel=1e-5)
+def test_gkd_counts_the_tokens_of_the_rows_it_did_not_learn_from(tmp_path: Path) -> None:
+    """One step of TRL's Trainer: responses of 6 tokens in the rows, of 2 tokens from the student."""
+    models = Models()
+    case = Case("experimental.gkd.GKDTrainer", "jsd", "", {"beta": 0.0, "lmbda": 1.0, "max_steps": 1})
+    rows = [[{"role": "user", "content": "w2 w3"}, {"role": "assistant", "content": "w4 w5 w6 w7 w8 w9"}]] * 4
+    ids = torch.tensor([[2, 3, 4 + n, 9 - n] for n in range(4)])
+    labels = ids.masked_fill(torch.arange(4) < 2, -100)
+    policy = copy.deepcopy(models.policy)
+    with chat_template():
+        args = config(case, tmp_path, per_device_train_batch_size=4, logging_steps=1, save_strategy="no")
+        trainer = build(case, args, policy, {"messages": rows}, teacher_model=copy.deepcopy(models.teacher))
+        trainer.generate_on_policy_outputs = lambda *_: (ids, torch.ones_like(ids), labels)
+        trainer.train()
+    with torch.no_grad():
+        logs = [
+            model(input_ids=ids).logits[:, 1:3].double().log_softmax(-1).numpy()
+            for model in (models.teacher, models.policy)
+        ]
+    divergence = float((np.exp(logs[0]) * (logs[0] - logs[1])).sum(-1).mean())
+    found = trainer.state.log_history[0]["loss"]
+    assert found < 0.5 * divergence
+    assert found == pytest.approx(divergence * 2 / 6, rel=1e-3)
 
 
 def test_the_alpha_of_a_divergence_runs_the_other_way(tmp_path: Path) -> None:
