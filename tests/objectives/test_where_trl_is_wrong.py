@@ -12,7 +12,7 @@ import torch
 from loss_references import token_logps
 from parity_batches import Groups, Models, flat
 from parity_list import DOCUMENT, Case
-from parity_theirs import build, chat_template, config, theirs
+from parity_theirs import build, config, theirs
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,13 @@ def logps(model: torch.nn.Module, groups: Groups, column: str) -> list[np.ndarra
     """Of each sample the log-probabilities of its tokens."""
     with torch.no_grad():
         return [token_logps(model, sample, column).double().numpy() for sample in flat(groups)]
+
+
+def distribution(model: torch.nn.Module, ids: torch.Tensor) -> np.ndarray:
+    """(rows, 2, vocabulary) log-probabilities of the last two tokens."""
+    with torch.no_grad():
+        values: np.ndarray = model(input_ids=ids).logits[:, 1:3].double().log_softmax(-1).numpy()
+    return values
 
 
 def log_ratios(models: Models, groups: Groups, column: str) -> np.ndarray:
@@ -45,16 +52,11 @@ def test_gkd_counts_the_tokens_of_the_rows_it_did_not_learn_from(tmp_path: Path)
     ids = torch.tensor([[2, 3, 4 + n, 9 - n] for n in range(4)])
     labels = ids.masked_fill(torch.arange(4) < 2, -100)
     policy = copy.deepcopy(models.policy)
-    with chat_template():
-        args = config(case, tmp_path, per_device_train_batch_size=4, logging_steps=1, save_strategy="no")
-        trainer = build(case, args, policy, {"messages": rows}, teacher_model=copy.deepcopy(models.teacher))
-        trainer.generate_on_policy_outputs = lambda *_: (ids, torch.ones_like(ids), labels)
-        trainer.train()
-    with torch.no_grad():
-        logs = [
-            model(input_ids=ids).logits[:, 1:3].double().log_softmax(-1).numpy()
-            for model in (models.teacher, models.policy)
-        ]
+    args = config(case, tmp_path, per_device_train_batch_size=4, logging_steps=1, save_strategy="no")
+    trainer = build(case, args, policy, {"messages": rows}, teacher_model=copy.deepcopy(models.teacher))
+    trainer.generate_on_policy_outputs = lambda *_: (ids, torch.ones_like(ids), labels)
+    trainer.train()
+    logs = [distribution(model, ids) for model in (models.teacher, models.policy)]
     divergence = float((np.exp(logs[0]) * (logs[0] - logs[1])).sum(-1).mean())
     found = trainer.state.log_history[0]["loss"]
     assert found < 0.5 * divergence
