@@ -17,7 +17,7 @@ def groups_of(name: str) -> list[Groups]:
     """Groups of unequal size and length, one list for each source of the objective."""
     call = CALLS[name][0]
     if "pairs" in call:
-        return [_scored(pairs(11)) if "judge" in call else pairs(11)]
+        return [scored(pairs(11)) if "judge" in call else pairs(11)]
     if "marked" in call:
         return [marked(11)]
     if "documents" in call:
@@ -49,7 +49,7 @@ def labelled(seed: int) -> Groups:
     ]
 
 
-def _scored(groups: Groups) -> Groups:
+def scored(groups: Groups) -> Groups:
     """A reward head is asked at the last token of both sides."""
     return [
         [replace(one, ends={side: [len(prompt) + len(ids) - 1] for side, (prompt, ids) in one.sequences.items()})]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import parity_batches as batches
 from loss_cases import Gradient
+from objective_batches import scored
 from parity_batches import Groups, Models
 from parity_list import Case
 from parity_ours import loss_and_gradient
@@ -34,6 +35,8 @@ class Distance:
 
 def batch(case: Case, models: Models) -> Groups:
     """The rows of a case, of which every source that its call names is made."""
+    if "judge" in case.ours:
+        return scored(batches.pairs())
     if "pairs" in case.ours or "chosen" in case.ours:
         return batches.pairs(case.prompt_tokens)
     if "labelled" in case.ours or "demos" in case.ours:
@@ -47,8 +50,12 @@ def measured(case: Case, folder: Path) -> Distance:
     sources = dict.fromkeys(("pairs", "labelled", "demos", "rollouts"), groups)
     if "chosen" in case.ours:
         sources["chosen"] = batches.chosen(groups)
-    policy = copy.deepcopy(models.policy)
-    roles = {"policy": policy, "student": policy, "reference": models.reference, "teacher": models.teacher}
+    learner = copy.deepcopy(models.judge if "judge" in case.ours else models.policy)
+    roles = {
+        **dict.fromkeys(("policy", "student", "judge"), learner),
+        "reference": models.reference,
+        "teacher": models.teacher,
+    }
     ours, gradient = loss_and_gradient(case.ours, sources, roles, case.settings.get("temperature", 1.0))
     loss, other = theirs(case, models, groups, folder)
     return Distance(ours, loss, distance(gradient, other))

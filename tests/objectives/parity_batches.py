@@ -3,12 +3,13 @@ sides."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from loss_cases import random_ids, tiny_model
 from loss_references import token_logps
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Qwen3ForSequenceClassification
 
 from ptc.runtime.batches import Sample
 
@@ -27,14 +28,23 @@ def moved(model: PreTrainedModel, seed: int, width: float) -> PreTrainedModel:
     return other.requires_grad_(False)
 
 
+def tiny_judge(seed: int) -> PreTrainedModel:
+    """A reward model of the size of `tiny_model`."""
+    torch.manual_seed(seed)
+    config = copy.deepcopy(tiny_model(seed).config)
+    config.num_labels, config.pad_token_id = 1, 0
+    return Qwen3ForSequenceClassification(config).eval()
+
+
 class Models:
-    """The policy, what it was when the responses were drawn, its reference, and a teacher."""
+    """The policy, what it was when the responses were drawn, its reference, a teacher, and a judge."""
 
     def __init__(self) -> None:
         self.policy = tiny_model(1)
         self.sampler = moved(self.policy, 7, 0.03)
         self.reference = moved(self.policy, 3, 0.05)
         self.teacher = tiny_model(4).requires_grad_(False)
+        self.judge = tiny_judge(5)
 
 
 def rollouts(sampler: PreTrainedModel, temperature: float = 1.0, groups: int = 4, attempts: int = 4) -> Groups:
@@ -55,11 +65,13 @@ def rollouts(sampler: PreTrainedModel, temperature: float = 1.0, groups: int = 4
 
 
 def pairs(prompt_tokens: int = 0, count: int = 8) -> Groups:
+    """No response holds the token that pads: TRL's reward models take it for the end."""
     generator = torch.Generator().manual_seed(5)
     drawn: Groups = []
     for _ in range(count):
         prompt = random_ids(generator, prompt_tokens or 2, prompt_tokens or 6)
-        drawn.append([Sample({name: (prompt, random_ids(generator, 1, 7)) for name in ("chosen", "rejected")})])
+        sides = {name: (prompt, [max(1, i) for i in random_ids(generator, 1, 7)]) for name in ("chosen", "rejected")}
+        drawn.append([Sample(sides)])
     return drawn
 
 

@@ -61,7 +61,7 @@ def build(case: Case, args: Any, policy: PreTrainedModel, data: Mapping[str, lis
 
 def theirs(case: Case, models: Models, groups: Groups, folder: Path) -> tuple[float, Gradient]:
     """TRL's loss and gradient, of a copy of the policy."""
-    policy = copy.deepcopy(models.policy)
+    policy = copy.deepcopy(models.judge if case.trainer == "RewardTrainer" else models.policy)
     policy.save_pretrained(folder / "entry")
     policy.config._name_or_path = str(folder / "entry")  # TRL loads references from there
     loss = FEED[case.trainer](case, models, groups, policy, folder)
