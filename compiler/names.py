@@ -87,6 +87,8 @@ NAMES: tuple[Name, ...] = (
     Name("profile", "micro_batch", None, PTC, ("gradient_accumulation_steps",), 1,
          "Rows per forward pass. The loss is that of the whole batch, however it is cut."),
     Name("profile", "micro_batch_tokens", None, PTC, (), None, "The same as a number of padded tokens."),
+    Name("profile", "packing", False, PTC, ("packing",), False,
+         "Several sequences in one row, each seeing itself alone. Never cuts a row, and never changes the loss."),
     Name("profile", "gradient_checkpointing", False, PTC, ("gradient_checkpointing",), True,
          "Activations are computed again on the way back instead of kept."),
     Name("profile", "precision", "float32", PTC, ("bf16", "dtype", "torch_dtype"), None, "`float32` or `bfloat16`."),

@@ -1,6 +1,6 @@
 """One forward pass of a model over packed sequences, with its head only where it is asked something.
 
-Legend: I inputs of all columns, N tokens that bear loss, H width of a hidden state, V vocabulary.
+Legend: N tokens that bear loss, H width of a hidden state, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ptc.runtime.batches import Sequences
+from ptc.runtime.packing import Layout, hidden_states, one_in_each
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Head = Literal["language", "value", "reward"]
+Lay = Callable[[torch.Tensor], Layout]
+"""How sequences of these lengths lie in the rows that a model reads."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,16 @@ Answer = Predictions | torch.Tensor
 """Predictions of a language head; values (N,) of a value head; scores of a reward head, one per end of a sequence."""
 
 
-def answers(model: torch.nn.Module, columns: Sequence[Sequences]) -> list[Answer]:
-    """What a model says of each column, by the head that it has. Its body runs once for all of them."""
-    whole = _unadapted(model)
+def answers(model: torch.nn.Module, columns: Sequence[Sequences], lay: Lay = one_in_each) -> list[Answer]:
+    """What a model says of each column, by the head that it has. Its body runs once for all of them, on rows that are
+    laid out by `lay`."""
+    whole = unadapted(model)
     head = head_of(whole)
     places = [_places(sequences, head) for sequences in columns]
     if not any(len(place) for place in places):
         return [_nothing(head, place.device) for place in places]
-    hidden = hidden_states(whole.base_model, columns)
+    layout = lay(torch.cat([sequences.input_lengths for sequences in columns]))
+    hidden = hidden_states(whole.base_model, torch.cat([sequences.inputs for sequences in columns]), layout)
     sizes = [len(sequences.inputs) for sequences in columns]
     asked = [own[place] for own, place in zip(torch.split(hidden, sizes), places, strict=True)]
     return [_read(whole, head, states) for states in asked]
@@ -60,21 +65,6 @@ def head_of(model: torch.nn.Module) -> Head:
     if name.endswith("ForSequenceClassification"):
         return "reward"
     return "value" if name.endswith("ForTokenClassification") else "language"
-
-
-def hidden_states(body: torch.nn.Module, columns: Sequence[Sequences]) -> torch.Tensor:
-    """Hidden states (I, H) at all inputs of all columns, one column behind the other.
-
-    Sequences are padded on the right and attention is causal, so no token that counts sees padding, and no mask is
-    passed: that keeps attention's fast path.
-    """
-    lengths = torch.cat([sequences.input_lengths for sequences in columns])
-    position = torch.arange(int(lengths.max()), device=lengths.device)
-    present = position < lengths.unsqueeze(1)
-    inputs = torch.zeros_like(present, dtype=torch.long)
-    inputs[present] = torch.cat([sequences.inputs for sequences in columns])
-    states: torch.Tensor = body(input_ids=inputs, use_cache=False).last_hidden_state
-    return states[present]
 
 
 def _places(sequences: Sequences, head: Head) -> torch.Tensor:
@@ -130,7 +120,7 @@ def _instead(body: torch.nn.Module, states: torch.Tensor) -> Iterator[None]:
         del vars(body)["forward"]
 
 
-def _unadapted(model: Any) -> PreTrainedModel:
+def unadapted(model: Any) -> PreTrainedModel:
     """The model itself, its adapters in place inside it, where PEFT wraps it."""
     found: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
     return found

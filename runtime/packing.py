@@ -66,10 +66,10 @@ def hidden_states(body: torch.nn.Module, ids: torch.Tensor, layout: Layout) -> t
     return states[layout.row, layout.column]
 
 
-def refuse_unpackable(body: torch.nn.Module, vocabulary: int, device: torch.device) -> None:
+def refuse_unpackable(body: torch.nn.Module, device: torch.device) -> None:
     """Raises `InputWrong` for a model whose attention does not keep sequences in one row apart."""
     lengths = torch.tensor(_PROBE, device=device)
-    ids = torch.arange(sum(_PROBE), device=device) * 7 % vocabulary
+    ids = torch.arange(sum(_PROBE), device=device) % 4
     with torch.no_grad():
         apart = hidden_states(body, ids, one_in_each(lengths)).float()
         together = hidden_states(body, ids, packed(lengths)).float()

@@ -31,6 +31,8 @@ class Placement:
     """Samples in one forward pass."""
     micro_batch_tokens: int | None = None
     """Padded tokens in one forward pass, where `micro_batch` does not say how many samples."""
+    packing: bool = False
+    """Several sequences lie in one row, apart, instead of one in each with padding behind it."""
     gradient_checkpointing: bool = False
     """Activations are computed again on the way back instead of kept."""
     checkpoint_every: int | None = None
@@ -44,6 +46,7 @@ class Placement:
             precision=profile.precision,
             micro_batch=profile.micro_batch,
             micro_batch_tokens=profile.micro_batch_tokens,
+            packing=profile.packing,
             gradient_checkpointing=profile.gradient_checkpointing,
             checkpoint_every=profile.checkpoint_every,
         )

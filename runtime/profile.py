@@ -70,6 +70,8 @@ class Profile(BaseModel):
     """Samples in one forward pass; None: as many as fit a fixed number of tokens."""
     micro_batch_tokens: PositiveInt | None = None
     """The same as a number of padded tokens."""
+    packing: bool = False
+    """Several sequences lie in one row that a model reads, apart, instead of one in each with padding behind it."""
     gradient_checkpointing: bool = False
     """Activations are computed again on the way back instead of kept: less memory, a third more time."""
     checkpoint_every: PositiveInt | None = None

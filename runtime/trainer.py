@@ -20,10 +20,11 @@ from ptc.runtime.batches import Batch, collate
 from ptc.runtime.checkpoint import Counters, Environment, Learner, environment_here
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
-from ptc.runtime.forward import Answer, answers
+from ptc.runtime.forward import Answer, answers, unadapted
 from ptc.runtime.loss import Loss, Part, Prepared
 from ptc.runtime.metrics import TokenStatistics
 from ptc.runtime.optimizer import optimizer_of, set_learning_rate
+from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
 from ptc.runtime.placement import Placement, accelerator
 from ptc.runtime.ranks import ALONE, Ranks
 from ptc.runtime.supply import Flow, Supply
@@ -108,6 +109,8 @@ class Trainer:
             set_dropout(model, self._training.dropout)
         # In evaluation mode accelerate wraps nothing around it that averages gradients.
         placed: torch.nn.Module = self._accelerator.prepare_model(model.train(False), evaluation_mode=True)
+        if self._placement.packing:
+            refuse_unpackable(unadapted(model).base_model, self._accelerator.device)
         return placed
 
     def _resume(self) -> None:
@@ -190,13 +193,14 @@ class Trainer:
 
     def _slices(self, widths: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The micro-batches of this process's share, which follows the order of length: of a number of samples, or of a
-        number of padded tokens."""
+        number of tokens, padding included."""
         first, last = self._ranks.share(widths)
-        size = self._placement.micro_batch
+        size, packing = self._placement.micro_batch, self._placement.packing
         start = first
         for stop in range(first + 1, last + 1):
-            count, length = stop - start, widths[stop - 1]
-            if count > 1 and (count > size if size else count * length > self._micro_batch_tokens):
+            count = stop - start
+            tokens = sum(widths[start:stop]) if packing else count * widths[stop - 1]
+            if count > 1 and (count > size if size else tokens > self._micro_batch_tokens):
                 yield start, stop - 1
                 start = stop - 1
         if start < last:
@@ -204,7 +208,8 @@ class Trainer:
 
     def _forward(self, model: str, columns: Sequence[str], batch: Batch) -> list[Answer]:
         with torch.set_grad_enabled(model in self._learners), self._accelerator.autocast():
-            return answers(self._models[model], [batch.sequences[column] for column in columns])
+            lay = packed if self._placement.packing else one_in_each
+            return answers(self._models[model], [batch.sequences[column] for column in columns], lay)
 
     def _observe(self, part: Part, statistics: TokenStatistics) -> None:
         for (_, column), measured in part.statistics.items():

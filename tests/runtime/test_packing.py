@@ -89,6 +89,6 @@ class Averaging(nn.Module):
 
 
 def test_a_model_that_does_not_tell_them_apart_is_refused() -> None:
-    refuse_unpackable(qwen3("sdpa").eval(), 50, torch.device("cpu"))
+    refuse_unpackable(qwen3("sdpa").eval(), torch.device("cpu"))
     with pytest.raises(InputWrong, match="the attention of Averaging does not keep sequences in one row apart"):
-        refuse_unpackable(Averaging(), 50, torch.device("cpu"))
+        refuse_unpackable(Averaging(), torch.device("cpu"))

@@ -182,3 +182,17 @@ def test_learning_rates_are_functions_of_the_step() -> None:
 def test_more_processes_than_run_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ResourceMissing, match="asks for 2 training processes, but accelerate finds 1"):
         run(settings(expressions.sft()), Stage.at(tmp_path), processes=2)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_packing_changes_nothing_that_is_learnt(objective: str, tmp_path: Path) -> None:
+    document = settings(getattr(expressions, objective)(), budget=3)
+    padded = Stage.at(tmp_path / "padded")
+    whole = run(document, padded, objective=objective)
+    for name, placed in (("packed", {}), ("cut", {"micro_batch_tokens": 20})):
+        stage = Stage.at(tmp_path / name)
+        weights = run(document, stage, objective=objective, packing=True, **placed)
+        assert stage.metric("loss") == pytest.approx(padded.metric("loss"), rel=1e-4, abs=1e-6)
+        assert stage.metric("grad_norm") == pytest.approx(padded.metric("grad_norm"), rel=1e-4)
+        for tensor, other in zip(weights.values(), whole.values(), strict=True):
+            torch.testing.assert_close(tensor, other, rtol=1e-3, atol=2e-4)
