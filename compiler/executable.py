@@ -23,7 +23,12 @@ ROWWISE = (
 SOURCES = frozenset((*ORIGINS, *ROWWISE, "sample", "score"))
 LIVE_STEPS = frozenset(("sample", "score", "keep", "only", "best", "shuffle"))
 """Steps that can be taken while a stage runs."""
-MODELS = frozenset(("new_model", "local_model", "hub_model", "train"))
+MODELS = frozenset(
+    (
+        *("new_model", "local_model", "hub_model", "train"),
+        *("lora", "merge_adapter", "value_head", "reward_head", "retemplate"),
+    )
+)
 TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
 EVALS = frozenset(("pass_rate", "bits_per_character"))
 MEASURES = frozenset(("informative_rate", "value"))

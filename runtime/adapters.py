@@ -8,11 +8,12 @@ from __future__ import annotations
 import filecmp
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from ptc.runtime.artifacts import InputWrong
 
@@ -51,16 +52,27 @@ class AdapterOff(torch.nn.Module):
         head: torch.nn.Module | None = self._adapted[0].get_output_embeddings()
         return head
 
-    def forward(self, *args: Any, **arguments: Any) -> Any:
-        """As the base answers: whatever the learner drops, this does not."""
+    def get_base_model(self) -> PreTrainedModel:
+        """What is under the adapter, which is on unless a `base` block is open."""
+        base: PreTrainedModel = self._adapted[0].get_base_model()
+        return base
+
+    @contextmanager
+    def base(self) -> Iterator[PreTrainedModel]:
+        """The base, for as long as the block lasts: without the adapter, and without what the learner drops."""
         (adapted,) = self._adapted
         training = adapted.training
         adapted.train(False)
+        adapted.base_model.disable_adapter_layers()
         try:
-            with adapted.disable_adapter():
-                return adapted(*args, **arguments)
+            yield adapted.get_base_model()
         finally:
+            adapted.base_model.enable_adapter_layers()
             adapted.train(training)
+
+    def forward(self, *args: Any, **arguments: Any) -> Any:
+        with self.base() as base:
+            return base(*args, **arguments)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The base's weights under its own names."""
@@ -105,6 +117,18 @@ def load_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
 
     with torch.random.fork_rng():  # PEFT draws an adapter before it reads one
         return PeftModel.from_pretrained(base, str(folder), is_trainable=True, autocast_adapter_dtype=False)
+
+
+def readapt(other: PreTrainedModel, folder: Path) -> PeftModel:
+    """Another model over the same body with the factors of an adapter. Draws from torch's generator."""
+    from peft import PeftConfig, get_peft_model_state_dict, set_peft_model_state_dict
+
+    config = PeftConfig.from_pretrained(str(folder))
+    settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
+    adapted = adapt(other, lora_config(other, **settings, targets=sorted(config.target_modules)))
+    factors = {name: tensor for name, tensor in load_file(folder / WEIGHTS).items() if ".lora_" in name}
+    set_peft_model_state_dict(adapted, get_peft_model_state_dict(adapted) | factors)
+    return adapted
 
 
 def write_adapter(model: PeftModel, folder: Path) -> None:

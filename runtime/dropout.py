@@ -12,11 +12,14 @@ from ptc.runtime.sampling import seed_of
 RATES = ("attention_dropout", "dropout", "activation_dropout")
 """Attributes in which modules of transformers hold a rate that they hand to a function."""
 
+ADAPTER = "lora_dropout"
+"""What PEFT calls the place where an adapter drops values."""
+
 
 def set_dropout(model: torch.nn.Module, rate: float) -> None:
-    """Gives every place of the model that drops values this rate."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
+    """Gives every place of the model that drops values this rate; an adapter has its own, from where it was made."""
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout) and ADAPTER not in path.split("."):
             module.p = rate
         for name in RATES:
             if isinstance(getattr(module, name, None), float):

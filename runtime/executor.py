@@ -30,7 +30,7 @@ from ptc.runtime.exports import place
 from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low, is_disk_full
 from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics, versions
 from ptc.runtime.manifest import Damage
-from ptc.runtime.nodes import STEPS
+from ptc.runtime.nodes import DERIVED, STEPS
 from ptc.runtime.runs import RunFolder, open_run
 from ptc.runtime.signals import Stop
 from ptc.runtime.store import Holder, Locked, Store
@@ -48,7 +48,7 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 ARTIFACT_OF: Mapping[str, str] = {
     **dict.fromkeys(("gym", "file", "hub_dataset", *STEPS, "sample", "score"), "rows"),
     **dict.fromkeys(("characters", "bpe", "tokenizer_of"), "tokenizer"),
-    **dict.fromkeys(("new_model", "local_model", "hub_model", "train"), "model"),
+    **dict.fromkeys(("new_model", "local_model", "hub_model", "train", *DERIVED), "model"),
     **dict.fromkeys(("pass_rate", "bits_per_character"), "counts"),
     **dict.fromkeys(("claim", "gate"), "verdict"),
     "export": "files",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ptc.runtime.adapters import AdapterOff
 from ptc.runtime.batches import Sequences
 from ptc.runtime.packing import Layout, hidden_states, one_in_each
 
@@ -47,6 +48,9 @@ Answer = Predictions | torch.Tensor
 def answers(model: torch.nn.Module, columns: Sequence[Sequences], lay: Lay = one_in_each) -> list[Answer]:
     """What a model says of each column, by the head that it has. Its body runs once for all of them, on rows that are
     laid out by `lay`."""
+    if isinstance(model, AdapterOff):
+        with model.base() as base:  # only what language heads say is asked later, and no adapter is over those
+            return answers(base, columns, lay)
     whole = unadapted(model)
     head = head_of(whole)
     places = [_places(sequences, head) for sequences in columns]

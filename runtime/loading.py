@@ -83,7 +83,12 @@ def save_model(model: torch.nn.Module, entry: Path, out: Path) -> None:
         copy_files([path for path in sorted(entry.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
         write_adapter(cast("PeftModel", model), out / FOLDER)
         return
-    cast("PreTrainedModel", model).save_pretrained(out)
+    save_plain(cast("PreTrainedModel", model), entry, out)
+
+
+def save_plain(model: PreTrainedModel, entry: Path, out: Path) -> None:
+    """A model without an adapter, with the tokenizer files of the artifact that it began as."""
+    model.save_pretrained(out)
     copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
 
 

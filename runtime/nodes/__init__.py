@@ -18,6 +18,9 @@ STEPS = (
 )
 """Steps from rows to rows: those of `row_steps`."""
 
+DERIVED = ("lora", "merge_adapter", "value_head", "reward_head", "retemplate", "result")
+"""Models made from one model."""
+
 KINDS: Mapping[str, tuple[str, str]] = {
     "gym": ("sources", "gym"),
     "file": ("sources", "file"),
@@ -29,6 +32,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "new_model": ("models", "new_model"),
     "local_model": ("models", "local_model"),
     "hub_model": ("models", "hub_model"),
+    **{kind: ("derived", kind) for kind in DERIVED},
     "sample": ("sample", "sample_node"),
     "score": ("score", "score"),
     "train": ("train", "train"),
