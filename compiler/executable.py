@@ -157,10 +157,10 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
 def _term(stage: core.Stage, term: core.Term, seen: set[int]) -> Iterator[Refusal]:
     for source in term.sources.values() or (term.source,):
         yield from _made(source, seen)
-    yield from ((term.span, what, "") for what in _unknown_to_the_runtime(term.loss, stage.updates_per_rollout > 1))
+    yield from ((term.span, what, "") for what in _unknown_to_the_runtime(term.loss))
 
 
-def _unknown_to_the_runtime(loss: core.Expression, several_updates: bool) -> Iterator[str]:
+def _unknown_to_the_runtime(loss: core.Expression) -> Iterator[str]:
     """What the runtime cannot evaluate of a loss, in words."""
     parts = tuple(loss.walk())
     if loss.op == "extern":
@@ -168,8 +168,6 @@ def _unknown_to_the_runtime(loss: core.Expression, several_updates: bool) -> Ite
         return
     for op in sorted({part.op for part in parts} - OPERATIONS):
         yield f"an objective with `{op}`"
-    if several_updates and any("at" in part.fields for part in parts):
-        yield "a model as it was at the start of the batch"
 
 
 def _settings(stage: core.Stage) -> Iterator[Refusal]:

@@ -8,46 +8,43 @@ micro-batches add up to the gradient of the batch, however it was cut. The tree 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 
 from ptc.compiler.graph import Json
-from ptc.runtime.batches import Batch, Sequences, reading
-from ptc.runtime.forward import Answer, Predictions
-from ptc.runtime.losses.evaluation import Evaluation, Reading
+from ptc.runtime.batches import Batch, Sample, Sequences, reading
+from ptc.runtime.forward import Answer
+from ptc.runtime.losses.asking import Cut, Forward, keeping, said, with_kept
+from ptc.runtime.losses.evaluation import Evaluation
+from ptc.runtime.losses.formula import Formula
 from ptc.runtime.losses.needs import Needs
 from ptc.runtime.losses.parsing import Parser, mentions
 from ptc.runtime.losses.place import Place
 from ptc.runtime.losses.totals import Totals
-from ptc.runtime.losses.tree import SAMPLE, STEP, Asked, Course, Expression, largest_without_forward, splits, walked
+from ptc.runtime.losses.tree import SAMPLE, STEP, Course, Expression, largest_without_forward, walked
 from ptc.runtime.losses.vocabulary import Statistics
 
 Weight = float | Json
 """A number, or its course: ``{"anneal": [from, to], "over": steps}``."""
-
-
-class Forward(Protocol):
-    """Runs a model once over columns of a micro-batch, each named as in `Batch.sequences`.
-
-    It gives for each column, with gradient if the model is trained, what the model's head says: the predictions of its
-    tokens (or their logits (N, V)), values (N,), or scores, one per text (S,) or per step (T,).
-    """
-
-    def __call__(self, model: str, columns: Sequence[str], batch: Batch) -> Sequence[Answer]: ...
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A global batch of each source, with the values on them that hold no model."""
 
+    formula: Formula
     batches: Mapping[str, Batch]
     totals: Mapping[str, Totals]
     constants: Mapping[Expression, torch.Tensor]
     step: int
+
+    @property
+    def splits(self) -> bool:
+        """Whether the gradients of micro-batches add up to that of the batch; if not, it is to be evaluated whole."""
+        return self.formula.splits
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,11 @@ class Part:
 class Loss:
     """The sum of some weighted terms, which learn from one source, or from several that share their prompts."""
 
-    def __init__(self, terms: Sequence[tuple[Weight, Json]], sources: Sequence[str] = ()) -> None:
+    def __init__(
+        self, terms: Sequence[tuple[Weight, Json]], sources: Sequence[str] = (), still: Iterable[str] = ()
+    ) -> None:
         """`sources`: the source of each term, which is meant where its document names none; by default one for all.
+        `still`: the models that do not learn.
 
         Raises `ValueError` for an expression outside `docs/graph.md`; the compiler emits none.
         """
@@ -71,77 +71,111 @@ class Loss:
         named = (name for _, document in terms for name in _sources(document))
         self.sources = tuple(dict.fromkeys([*own, *named]))
         parser = Parser(grouped=any(mentions(document, "group") for _, document in terms))
-        self._terms = [
-            (_course(weight), parser.parse(document, source))
-            for (weight, document), source in zip(terms, own, strict=True)
-        ]
-        self._roots = [root for _, root in self._terms]
-        for root in self._roots:
+        self._formula = Formula(
+            [
+                (_course(weight), parser.parse(document, source))
+                for (weight, document), source in zip(terms, own, strict=True)
+            ],
+            frozenset(still),
+        )
+        for root in self._formula.roots:
             if root.axes:
                 raise ValueError(f"a loss is one number, but this one still has the axes {sorted(root.axes)}")
-        leaves = frozenset[Expression]().union(*(root.leaves for root in self._roots))
-        self._asked = [leaf.asked for leaf in leaves if leaf.asked is not None and not leaf.asked.at_start]
-        self._asked_at_start = [leaf.asked for leaf in leaves if leaf.asked is not None and leaf.asked.at_start]
-        self._needs = {source: Needs.of(self._roots, source) for source in self.sources}
-        self.models = frozenset(asked.model for asked in self._asked)
-        self.splits = all(splits(root) for root in self._roots)
-        """Whether the gradients of micro-batches add up to that of the batch; if not, a batch is evaluated whole."""
+        self._needs = {source: Needs.of(self._formula.roots, source) for source in self.sources}
+        self.splits = self._formula.splits
+        """Whether the gradients of micro-batches add up to that of the batch, as the loss is written, …"""
+        self.splits_in_two_passes = self._formula.in_two_passes.splits
+        """… or once what carries no gradient is known of the whole batch."""
 
     @property
     def shares_prompts(self) -> bool:
         """Whether sources have one number per prompt in common."""
-        return any(len({arg.source for arg in node.args if arg.axes}) > 1 for node in walked(self._roots))
+        return any(len({arg.source for arg in node.args if arg.axes}) > 1 for node in walked(self._formula.roots))
 
     def needs(self, source: str | None = None) -> Needs:
         """What must be known of the samples of a source, or of the only one."""
         return self._needs[source or self._only]
 
-    def prepare(self, batch: Batch | Mapping[str, Batch], step: int = 0) -> Prepared:
-        """The values that hold no model, on the global batches, after so many completed optimizer steps."""
+    def taken_up(
+        self,
+        groups: Sequence[Sequence[Sample]],
+        forward: Forward,
+        cut: Cut,
+        source: str | None = None,
+        device: torch.device = CPU,
+    ) -> Sequence[Sequence[Sample]]:
+        """Samples of a source that bring along what models say of them now: what is asked `at: batch_start`.
+
+        To be called once for each rollout batch, when it is taken up. The samples keep it through all their steps.
+        """
+        asked = [leaf for leaf in self._formula.asked("batch_start") if leaf.source == (source or self._only)]
+        return with_kept(groups, asked, forward, cut, device) if asked else groups
+
+    def prepare(
+        self, batch: Batch | Mapping[str, Batch], step: int = 0, forward: Forward | None = None, cut: Cut | None = None
+    ) -> Prepared:
+        """The values that hold no model, on the global batches, after so many completed optimizer steps.
+
+        A loss that does not split as it is written may do so in two passes. With `forward` and `cut` the first is
+        taken here, without gradient, where there are several micro-batches.
+        """
         given = {self._only: batch} if isinstance(batch, Batch) else batch
         batches = {source: _with_columns(given[source], self._needs[source]) for source in self.sources}
+        formula = self._formula
+        if forward is not None and cut is not None and not formula.splits and _several(batches, cut):
+            formula = formula.in_two_passes if self.splits_in_two_passes else formula
+            for source, own in batches.items():
+                asked = [leaf for leaf in formula.asked("step_start") if leaf.source == source]
+                batches[source] = keeping(own, asked, forward, cut)
         totals = {source: Totals.of(each) for source, each in batches.items()}
         whole = Evaluation(Place(batches, totals, step), {}, {})
         with torch.no_grad():
-            constants = {node: whole.value(node) for root in self._roots for node in largest_without_forward(root)}
-        return Prepared(batches, totals, constants, step)
+            constants = {node: whole.value(node) for node in largest_without_forward(formula.roots)}
+        return Prepared(formula, batches, totals, constants, step)
 
     def part(self, prepared: Prepared, start: int, stop: int, forward: Forward, source: str | None = None) -> Part:
         """This loss's share that is due to the samples from `start` to before `stop` of a source's global batch."""
         spans = {each: (0, 0) for each in self.sources} | {source or self._only: (start, stop)}
-        return self._evaluated(prepared, spans, forward)
+        return _evaluated(prepared, spans, forward)
 
     def whole(self, prepared: Prepared, forward: Forward) -> Part:
         """This loss on all samples at once."""
-        return self._evaluated(
-            prepared, {each: (0, batch.samples) for each, batch in prepared.batches.items()}, forward
-        )
+        spans = {source: (0, batch.samples) for source, batch in prepared.batches.items()}
+        return _evaluated(prepared, spans, forward)
 
     def constant_part(self, prepared: Prepared) -> float:
         """What each part adds regardless of its samples: the parts of k slices sum to the loss and k - 1 times this."""
-        return float(self._evaluated(prepared, dict.fromkeys(self.sources, (0, 0)), _unasked).loss)
+        return float(_evaluated(prepared, dict.fromkeys(self.sources, (0, 0)), _unasked).loss)
 
     @property
     def _only(self) -> str:
         [source] = self.sources
         return source
 
-    def _evaluated(self, prepared: Prepared, spans: Mapping[str, tuple[int, int]], forward: Forward) -> Part:
-        batches = {source: batch.slice(*spans[source]) for source, batch in prepared.batches.items()}
-        constants = {node: _slice(value, node, prepared, spans) for node, value in prepared.constants.items()}
-        place = Place(batches, prepared.totals, prepared.step)
-        evaluation = Evaluation(place, constants, _answers(self._asked, batches, forward))
-        loss = torch.zeros((), device=place.device)
-        for weight, root in self._terms:
-            loss = loss + weight.at(prepared.step) * evaluation.value(root)
-        return Part(loss, {(model, column): each for (model, _, column), each in evaluation.statistics.items()})
+
+def _evaluated(prepared: Prepared, spans: Mapping[str, tuple[int, int]], forward: Forward) -> Part:
+    batches = {source: batch.slice(*spans[source]) for source, batch in prepared.batches.items()}
+    constants = {node: _slice(value, node, prepared, spans) for node, value in prepared.constants.items()}
+    place = Place(batches, prepared.totals, prepared.step)
+    evaluation = Evaluation(place, constants, said(prepared.formula.asked(), batches, forward))
+    loss = torch.zeros((), device=place.device)
+    for weight, root in prepared.formula.terms:
+        loss = loss + weight.at(prepared.step) * evaluation.value(root)
+    return Part(loss, {(model, column): each for (model, _, column), each in evaluation.statistics.items()})
 
 
-def losses_of(terms: Sequence[Json]) -> list[Loss]:
+def _several(batches: Mapping[str, Batch], cut: Cut) -> bool:
+    """Whether there are several micro-batches."""
+    return sum(len([*cut(batch.widths)]) for batch in batches.values()) > 1
+
+
+def losses_of(terms: Sequence[Json], still: Iterable[str] = ()) -> list[Loss]:
     """The losses of a stage's terms (`docs/graph.md`, "Train"), one for each set of sources that terms bring together.
 
-    They stand in the order of their first terms. Raises `ValueError` as `Loss` does.
+    They stand in the order of their first terms. `still`: the models that do not learn. Raises `ValueError` as `Loss`
+    does.
     """
+    still = frozenset(still)
     together: list[set[str]] = []
     for term in terms:
         met = {term["source"], *_sources(term["loss"])}
@@ -151,7 +185,8 @@ def losses_of(terms: Sequence[Json]) -> list[Loss]:
     losses = []
     for _, group in sorted(zip(first, together, strict=True), key=lambda pair: pair[0]):
         own = [term for term in terms if term["source"] in group]
-        losses.append(Loss([(term["weight"], term["loss"]) for term in own], [term["source"] for term in own]))
+        weighted, sources = [(term["weight"], term["loss"]) for term in own], [term["source"] for term in own]
+        losses.append(Loss(weighted, sources, still))
     return losses
 
 
@@ -172,28 +207,6 @@ def _course(weight: Weight) -> Course:
         return Course(float(weight), float(weight), 1)
     start, end = weight["anneal"]
     return Course(start, end, weight["over"])
-
-
-def _answers(asked: Iterable[Asked], batches: Mapping[str, Batch], forward: Forward) -> dict[Reading, Answer]:
-    """What models say of micro-batches: each model runs once per source, for all that it is asked there."""
-    read: dict[tuple[str, str], dict[str, Asked]] = defaultdict(dict)
-    for each in asked:
-        read[each.model, each.source][each.reading] = each
-    found: dict[Reading, Answer] = {}
-    for (model, source), readings in sorted(read.items()):
-        columns, batch = sorted(readings), batches[source]
-        nothing = torch.zeros(0, device=batch.prompt.device)
-        said = forward(model, columns, batch) if batch.samples else [nothing] * len(columns)
-        for column, answer in zip(columns, said, strict=True):
-            found[model, source, column] = _answer(readings[column], answer)
-    return found
-
-
-def _answer(asked: Asked, said: Answer) -> Answer:
-    """Logits, which may stand for the predictions of a language head, as such; nothing, as nothing of a vocabulary."""
-    if asked.op not in ("logp", "logp_all") or isinstance(said, Predictions):
-        return said
-    return Predictions.of_logits(said if said.dim() == 2 else said.unsqueeze(-1))
 
 
 def _slice(

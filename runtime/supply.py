@@ -1,13 +1,14 @@
 """What each step learns from: batches of fixed rows, and rollouts that are sampled at once and learned from in turn.
 
-A fixed source gives each step a batch of its own. A rollout of the live ones is drawn when its first step begins, with
-the weights as they are then, and kept until its last one; a checkpoint in between holds it.
+A rollout of the live sources is drawn when its first step begins, with the weights as they are then, and kept until its
+last one; a checkpoint in between holds it. Beside live ones a fixed source gives each step a batch of its own; where
+all are fixed, they are drawn in rollouts too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,7 +37,7 @@ class Flow(Protocol):
 
 @dataclass(frozen=True)
 class Rollout:
-    """What is learned from in the steps that begin with `start`: of each live source, a draw for each batch."""
+    """What is learned from in the steps that begin with `start`: of each source, a draw for each batch."""
 
     start: int
     draws: Mapping[str, Sequence[Draw]]
@@ -63,12 +64,21 @@ def draw_of(document: Mapping[str, Json]) -> Draw:
 class Supply:
     """The draws of each step, in the order that seed and rhythm give."""
 
-    def __init__(self, training: Training, flows: Mapping[str, Flow], ranks: Ranks) -> None:
+    def __init__(
+        self,
+        training: Training,
+        flows: Mapping[str, Flow],
+        ranks: Ranks,
+        taken_up: Callable[[str, Draw], Draw] = lambda source, draw: draw,
+    ) -> None:
+        """`taken_up` adds to a draw of a source what has to be known of the models when it is taken up."""
         self._flows = flows
         self._ranks = ranks
+        self._taken_up = taken_up
         self._rhythm: Rhythm = training.rhythm
         self._follows = training.follows
-        self._live = [source for source in training.sources if source in training.live]
+        live = [source for source in training.sources if source in training.live]
+        self._rolled = live or training.sources
         self._orders = {
             source: Order(training.seed, source, flows[source].size, training.batch[source])
             for source in training.sources
@@ -76,7 +86,7 @@ class Supply:
         }
         self._rollout: Rollout | None = None
         first = next(iter(self._orders))
-        passes = training.rhythm.passes if first in training.live else 1
+        passes = training.rhythm.passes if first in self._rolled else 1
         self.steps_per_epoch = passes * self._orders[first].steps_per_epoch
         """Steps in one pass over the first term's source."""
 
@@ -86,16 +96,15 @@ class Supply:
         return drawn if self._ranks.first else {source: draw_of(each) for source, each in drawn.items()}
 
     def _drawn(self, step: int) -> dict[str, Draw]:
-        if self._live and (self._rollout is None or self._rollout.start != self._rhythm.start(step)):
+        if self._rollout is None or self._rollout.start != self._rhythm.start(step):
             self._rollout = self._sampled(step)
-        rollout = self._rollout.draws if self._rollout is not None else {}
-        draws = {source: drawn[self._rhythm.batch(step)] for source, drawn in rollout.items()}
+        draws = {source: drawn[self._rhythm.batch(step)] for source, drawn in self._rollout.draws.items()}
         for source, order in self._orders.items():
             if source not in draws:
-                draws[source] = self._flows[source].draw(step, order.units(step))
+                draws[source] = self._taken_up(source, self._flows[source].draw(step, order.units(step)))
         for source, leader in self._follows.items():
             if source not in draws:
-                draws[source] = self._flows[source].at(step, draws[leader])
+                draws[source] = self._taken_up(source, self._flows[source].at(step, draws[leader]))
         return draws
 
     def save(self, folder: Path, step: int) -> None:
@@ -112,17 +121,18 @@ class Supply:
         """The rollout of a step, all of its batches sampled together."""
         first = self._rhythm.first_batch(step)
         draws: dict[str, Sequence[Draw]] = {}
-        for source in self._live:
+        for source in self._rolled:
             if source in self._follows:
                 continue
             batches = [self._orders[source].units(first + number) for number in range(self._rhythm.batches)]
             drawn = self._flows[source].draw(self._rhythm.start(step), [unit for units in batches for unit in units])
             draws[source] = _cut(drawn, [len(units) for units in batches])
-        for source in self._live:
+        for source in self._rolled:
             if source in self._follows:
                 leading = draws[self._follows[source]]
                 draws[source] = [self._flows[source].at(self._rhythm.start(step), drawn) for drawn in leading]
-        return Rollout(self._rhythm.start(step), draws)
+        known = {source: [self._taken_up(source, drawn) for drawn in own] for source, own in draws.items()}
+        return Rollout(self._rhythm.start(step), known)
 
 
 def _cut(draw: Draw, sizes: Sequence[int]) -> list[Draw]:

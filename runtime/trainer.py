@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from time import monotonic
@@ -16,7 +17,7 @@ import torch
 
 from ptc.runtime import checkpoint
 from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress
-from ptc.runtime.batches import Batch, collate
+from ptc.runtime.batches import Batch, Draw, collate
 from ptc.runtime.checkpoint import Counters, Environment, Learner, environment_here
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
@@ -61,7 +62,7 @@ class Trainer:
         self._context = context
         self._placement = placement
         self._accelerator = accelerator(placement)
-        self._supply = Supply(training, flows, ranks)
+        self._supply = Supply(training, flows, ranks, self._taken_up)
         self._steps = training.steps(self._supply.steps_per_epoch)
         self._models = {name: self._placed(model, name in training.trained) for name, model in models.items()}
         self._learners = {
@@ -171,7 +172,7 @@ class Trainer:
 
         Returns its share of the loss: those of all processes add up to the loss.
         """
-        prepared = loss.prepare(batches, self._counters.step)
+        prepared = loss.prepare(batches, self._counters.step, self._forward, self._cut)
         total, parts = 0.0, 0
         for part in self._parts(loss, prepared):
             if part.loss.requires_grad:
@@ -184,19 +185,17 @@ class Trainer:
     def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[Part]:
         """This process's share, by micro-batches of one source at a time; what cannot be split is whole, and the first
         process's."""
-        if loss.splits:
+        if prepared.splits:
             for source, batch in prepared.batches.items():
-                for start, stop in self._slices(batch.widths):
+                for start, stop in self._cut(batch.widths, *self._ranks.share(batch.widths)):
                     yield loss.part(prepared, start, stop, self._forward, source)
         elif self._ranks.first:
             yield loss.whole(prepared, self._forward)
 
-    def _slices(self, widths: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """The micro-batches of this process's share, which follows the order of length: of a number of samples, or of a
-        number of tokens, padding included."""
-        first, last = self._ranks.share(widths)
+    def _cut(self, widths: Sequence[int], first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Micro-batches in the order of length: of a number of samples, or of a number of tokens, padding included."""
         size, packing = self._placement.micro_batch, self._placement.packing
-        start = first
+        start, last = first, len(widths) if last is None else last
         for stop in range(first + 1, last + 1):
             count = stop - start
             tokens = sum(widths[start:stop]) if packing else count * widths[stop - 1]
@@ -207,9 +206,15 @@ class Trainer:
             yield start, last
 
     def _forward(self, model: str, columns: Sequence[str], batch: Batch) -> list[Answer]:
-        with torch.set_grad_enabled(model in self._learners), self._accelerator.autocast():
-            lay = packed if self._placement.packing else one_in_each
+        learns = torch.is_grad_enabled() and model in self._learners
+        lay = packed if self._placement.packing else one_in_each
+        with torch.set_grad_enabled(learns), self._accelerator.autocast():
             return answers(self._models[model], [batch.sequences[column] for column in columns], lay)
+
+    def _taken_up(self, source: str, draw: Draw) -> Draw:
+        """The draw with what its loss wants to know of the models as they are when it is taken up."""
+        loss, device = self._training.loss_of(source), self._accelerator.device
+        return replace(draw, groups=loss.taken_up(draw.groups, self._forward, self._cut, source, device))
 
     def _observe(self, part: Part, statistics: TokenStatistics) -> None:
         for (_, column), measured in part.statistics.items():

@@ -33,7 +33,7 @@ class Rhythm:
     """In which order the updates of a stage learn from what is sampled.
 
     A *rollout* is so many batches, sampled at once with the weights that stand when it is taken up, and learned from
-    in the same order in each pass. Without live sources, or by default, it is one batch that is used once.
+    in the same order in each pass; of fixed rows where no source is live. By default it is one batch that is used once.
     """
 
     batches: int = 1
@@ -84,8 +84,8 @@ class Training:
 
     @staticmethod
     def of(settings: Mapping[str, Json]) -> Training:
-        losses = losses_of(settings["terms"])
         roles = settings["models"]
+        losses = losses_of(settings["terms"], set(roles) - set(_named(roles, "train")))
         batch = {source: _drawn(settings, source) for source in settings["batch"]}
         dropout = settings.get("dropout")
         return Training(
@@ -152,7 +152,7 @@ def _drawn(settings: Mapping[str, Json], source: str) -> int:
 
 
 def _rhythm(settings: Mapping[str, Json], batch: Mapping[str, int]) -> Rhythm:
-    live = next((source for source in batch if settings["flows"].get(source)), None)
+    rolled = next((source for source in batch if settings["flows"].get(source)), next(iter(batch)))
     rollout = settings.get("rollout")
-    batches = 1 if rollout is None or live is None else max(1, int(rollout["count"]) // batch[live])
+    batches = 1 if rollout is None else max(1, int(rollout["count"]) // batch[rolled])
     return Rhythm(batches=batches, passes=int(settings.get("passes", 1)))

@@ -56,7 +56,7 @@ class Evaluation:
             sequences = self._place.batches[node.source].sequences[node.column]
             return sequences.lengths.to(torch.get_default_dtype())
         if node.asked is not None:
-            return self._kept(node.asked) if node.asked.at_start else self._said(node)
+            return self._kept(node.asked) if node.asked.at else self.said(node)
         if node.op in REDUCTIONS:
             return self._reduction(node)
         if node.op in RUNNING:
@@ -86,7 +86,8 @@ class Evaluation:
 
     # What a model says ------------------------------------------------------------------------------------------------
 
-    def _said(self, node: Expression) -> torch.Tensor:
+    def said(self, node: Expression) -> torch.Tensor:
+        """What a model says, with its weights as they are."""
         assert node.asked is not None
         if node.op not in ("logp", "logp_all"):
             answer = self._answers[self._reading(node)]

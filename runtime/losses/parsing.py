@@ -61,7 +61,7 @@ def _asked(document: Json, source: str) -> Asked:
         document["column"],
         document.get("given", ""),
         float(document.get("temperature", 1.0)),
-        document.get("at") == "batch_start",
+        document.get("at", ""),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch.nn import functional
@@ -69,6 +70,11 @@ def pointwise(op: str, args: list[torch.Tensor]) -> torch.Tensor:
     return result
 
 
+At = Literal["", "batch_start", "step_start"]
+"""Of which weights something is asked: of those that stand, with their gradient; of those with which the rollout batch
+was taken up, which its samples bring along; of those that stand, but without gradient and before all micro-batches."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a model is asked about a text."""
@@ -81,8 +87,8 @@ class Asked:
     given: str = ""
     """The column that the model sees before the prompt, where it does."""
     temperature: float = 1.0
-    at_start: bool = False
-    """Of the weights that stood when the rollout batch was taken up: a value that the samples bring along."""
+    at: At = ""
+    """Of which weights."""
 
     @property
     def reading(self) -> str:
@@ -91,8 +97,8 @@ class Asked:
 
     @property
     def kept_as(self) -> str:
-        """The name under which samples keep it."""
-        return f"{self.op} {self.model} {self.temperature:g}"
+        """The name under which it is kept, where it is not asked anew."""
+        return f"{self.op} {self.model} {self.temperature:g} {self.at}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class Expression:
     def has_forward(self) -> bool:
         """Whether a model is asked below it, with its weights as they are. (How many values there are, none says.)"""
         if self.asked is not None:
-            return not self.asked.at_start
+            return not self.asked.at
         return self.op != "count" and any(arg.has_forward for arg in self.args)
 
     @cached_property
@@ -156,26 +162,34 @@ class Expression:
         crosses_here = self.op in REDUCTIONS and bool(self.over & CROSSING) and self.has_forward
         return crosses_here or any(arg.crosses for arg in self.args)
 
+    @cached_property
+    def splits(self) -> bool:
+        """Whether it is affine in the sums over samples below it, and uses them nowhere per sample."""
+        if self.op in REDUCTIONS:
+            return self.args[0].splits and (self.op in ADDITIVE or not self.crosses)
+        crossing = [arg for arg in self.args if arg.crosses]
+        if not crossing:
+            return True
+        in_numerator = self.op != "div" or self.args[1] not in crossing
+        scales = self.op in {"mul", "div"} and len(crossing) == 1 and in_numerator
+        return (scales or self.op in {"add", "sub", "neg", "stop"}) and all(
+            arg.layout == self.layout and arg.splits for arg in crossing
+        )
 
-def splits(node: Expression) -> bool:
-    """Whether the node is affine in the sums over samples below it, and uses them nowhere per sample."""
-    if node.op in REDUCTIONS:
-        return splits(node.args[0]) and (node.op in ADDITIVE or not node.crosses)
-    crossing = [arg for arg in node.args if arg.crosses]
-    if not crossing:
-        return True
-    in_numerator = node.op != "div" or node.args[1] not in crossing
-    scales = node.op in {"mul", "div"} and len(crossing) == 1 and in_numerator
-    return (scales or node.op in {"add", "sub", "neg", "stop"}) and all(
-        arg.layout == node.layout and splits(arg) for arg in crossing
-    )
 
-
-def largest_without_forward(node: Expression) -> list[Expression]:
-    """The largest parts of a tree that hold no model."""
-    if not node.has_forward:
-        return [node]
-    return [found for arg in node.args for found in largest_without_forward(arg)]
+def largest_without_forward(roots: Iterable[Expression]) -> list[Expression]:
+    """The largest parts of trees that hold no model, each once."""
+    found: dict[Expression, None] = {}
+    seen: set[Expression] = set()
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node.has_forward and node not in seen:
+            seen.add(node)
+            waiting.extend(node.args)
+        elif not node.has_forward:
+            found[node] = None
+    return list(found)
 
 
 def walked(roots: Iterable[Expression]) -> Iterator[Expression]:

@@ -1,0 +1,124 @@
+"""What a loss asks of the weights with which a batch was taken up, and what it must know before its micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import loss_expressions as e
+import pytest
+import torch
+from loss_cases import assert_same, evaluate, forward_of, gradient_of, rollouts, tiny_model
+from suitable import NAMES, program
+
+from ptc import api
+from ptc.runtime.batches import collate
+from ptc.runtime.loss import Loss, losses_of
+from ptc.runtime.supply import draw_of
+
+GROUPS = rollouts(31)
+
+
+def ratio(at: str) -> dict[str, Any]:
+    then = {**e.logp("m0"), "at": "batch_start"} if at else e.apply("stop", e.logp("m0"))
+    return e.per_sample(e.apply("exp", e.apply("sub", e.logp("m0"), then)))
+
+
+def in_pairs(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + 2, len(widths))) for start in range(0, len(widths), 2))
+
+
+def moved(model: torch.nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+
+
+def test_a_batch_that_was_just_taken_up_has_the_weights_that_stand() -> None:
+    policy = tiny_model(1)
+    loss = Loss([(1.0, ratio("batch_start"))])
+    taken = loss.taken_up(GROUPS, forward_of(policy), in_pairs)
+    assert [len(group) for group in taken] == [len(group) for group in GROUPS]
+    value, gradient = evaluate(ratio("batch_start"), collate(taken), policy)
+    expected, slope = evaluate(ratio(""), collate(GROUPS), policy)
+    assert value == pytest.approx(expected, rel=1e-5)
+    assert_same(gradient, slope)
+
+
+def test_it_keeps_them_through_later_updates_and_any_choice_of_prompts() -> None:
+    policy, then = tiny_model(1), tiny_model(1)
+    loss = Loss([(1.0, ratio("batch_start"))])
+    taken = loss.taken_up(GROUPS, forward_of(policy), in_pairs)
+    moved(policy)
+    chosen = [taken[3], taken[1]]
+    value, _ = evaluate(ratio("batch_start"), collate(chosen), policy, slices=[(0, 3), (3, 8)])
+    frozen = e.per_sample(e.apply("exp", e.apply("sub", e.logp("m0"), e.logp("m1"))))
+    expected, _ = evaluate(frozen, collate([GROUPS[3], GROUPS[1]]), policy, then)
+    assert value == pytest.approx(expected, rel=1e-5)
+    assert value != pytest.approx(1.0, abs=1e-3)
+
+
+def test_what_was_said_then_is_written_down_with_the_samples() -> None:
+    import json
+
+    policy = tiny_model(1)
+    loss = Loss([(1.0, ratio("batch_start"))])
+    taken = loss.taken_up(GROUPS, forward_of(policy), in_pairs)
+    written = json.loads(json.dumps({"groups": taken, "metrics": {}, "prompts": []}, default=vars))
+    [one, other] = (collate(groups).sequences["response"].kept for groups in (taken, draw_of(written).groups))
+    assert one.keys() == other.keys() and one
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_loss_that_asks_nothing_of_the_start_leaves_samples_as_they_are() -> None:
+    loss = Loss([(1.0, e.sft())])
+    assert loss.taken_up(GROUPS, forward_of(), in_pairs) is GROUPS
+
+
+# Two passes -----------------------------------------------------------------------------------------------------------
+
+
+def reinforce() -> dict[str, Any]:
+    """The reward holds a KL without gradient, and its mean over the batch is each sample's baseline."""
+    fit = e.reduce("sum", e.logp("m0"), "token")
+    away = e.apply("stop", e.apply("sub", fit, e.reduce("sum", e.logp("m1"), "token")))
+    reward = e.apply("sub", e.column("reward", e.SAMPLES), e.apply("mul", e.constant(0.1), away))
+    advantage = e.apply("sub", reward, e.reduce("mean", reward, "group", "prompt"))
+    return e.apply("neg", e.reduce("mean", e.apply("mul", advantage, fit), "group", "prompt"))
+
+
+def test_what_stands_inside_stop_is_known_before_the_micro_batches() -> None:
+    policy, reference, batch = tiny_model(1), tiny_model(2).requires_grad_(False), collate(GROUPS)
+    loss = Loss([(1.0, reinforce())])
+    assert not loss.splits
+    whole = loss.whole(loss.prepare(batch), forward_of(policy, reference)).loss
+    expected = gradient_of(whole, policy)
+    policy.zero_grad()
+    prepared = loss.prepare(batch, 0, forward_of(policy, reference), in_pairs)
+    assert prepared.splits
+    parts = [loss.part(prepared, *span, forward_of(policy, reference)).loss for span in in_pairs(batch.widths)]
+    for part in parts:
+        part.backward()
+    total = sum(float(part.detach()) for part in parts) - (len(parts) - 1) * loss.constant_part(prepared)
+    assert total == pytest.approx(float(whole.detach()), rel=1e-5)
+    assert_same({name: each.grad for name, each in policy.named_parameters() if each.grad is not None}, expected)
+
+
+def test_one_micro_batch_needs_no_first_pass() -> None:
+    loss, batch = Loss([(1.0, reinforce())]), collate(GROUPS)
+    asked: list[str] = []
+
+    def forward(model: str, columns: Sequence[str], batch: Any) -> list[torch.Tensor]:
+        asked.append(model)
+        return []
+
+    loss.prepare(batch, 0, forward, lambda widths: [(0, len(widths))])
+    assert not asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_objective_is_evaluated_in_micro_batches(name: str) -> None:
+    [stage] = [node for node in api.compiled(api.check_text(program(name))).nodes.values() if node.kind == "train"]
+    still = [model for model, bound in stage.settings["models"].items() if bound["as"] != "train"]
+    [loss] = losses_of(stage.settings["terms"], still)
+    assert loss.splits or loss.splits_in_two_passes
