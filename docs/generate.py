@@ -45,7 +45,7 @@ METRICS_HEAD = """\
 
 
 def from_trl() -> str:
-    parts = [HEAD]
+    parts = [HEAD, runpy.run_path(str(ROOT / "docs" / "trl_scripts.py"))["scripts"]()]
     for place, title in PLACES.items():
         if place == "model":
             parts.append("## The other objectives\n\n" + other_objectives())
