@@ -33,7 +33,8 @@ def test_comments_and_docstrings_do_not_count(lines: ModuleType, tmp_path: Path)
         '"""Of the module."""\nimport os\n\n\nclass SomeTrainer:\n    """Of the class,\n\n    long."""\n\n'
         "    # a comment\n    size: int = field(\n        default=1,\n"
         '        metadata={"help": "much"\n        " text"},\n    )\n\n'
-        '    def run(self):\n        """Of the function."""\n        return """a\n# text"""\n\n\ndef helper():\n    pass\n',
+        '    def run(self):\n        """Of the function."""\n        return """a\n# text"""\n\n\n'
+        "def helper():\n    pass\n",
         encoding="utf-8",
     )
     assert lines.class_lines(path) == [

@@ -15,7 +15,7 @@ from ptc.lang.render import render_all
 from ptc.runtime.batches import collate
 
 PROGRAM = """edition 2026
-from std.objectives import {objectives}
+{objectives}
 from std.verifiers import exact
 source tasks = gym("chain_sum", size = 100) |> prompts(.question, answer = .answer)
 source demos = tasks |> respond(.answer)
@@ -24,6 +24,7 @@ source pairs = jsonl("pairs.jsonl")
 source chosen = pairs |> respond(.chosen)
 model base = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters(tasks))
 model other = new.model("qwen3", hidden = 32, layers = 2, tokenizer = characters(tasks))
+{own}
 stage learner {{
 {roles}
 {rollouts}
@@ -48,10 +49,13 @@ def objectives(call: str) -> list[str]:
     return [word for word in dict.fromkeys(re.findall(r"\w+", call)) if word in LIBRARY]
 
 
-def program(call: str, temperature: float = 1.0) -> str:
+def program(call: str, temperature: float = 1.0, own: str = "") -> str:
+    """A program that minimises a call; `own` is the text of objectives that the library has not got."""
     words = set(re.findall(r"\w+", call))
+    library = ", ".join(objectives(call))
     return PROGRAM.format(
-        objectives=", ".join(objectives(call)),
+        objectives=f"from std.objectives import {library}" if library else "",
+        own=own,
         roles="\n".join(line for role, line in ROLES.items() if role in words),
         rollouts=ROLLOUTS.format(temperature) if "rollouts" in words else "",
         call=call,
@@ -59,10 +63,14 @@ def program(call: str, temperature: float = 1.0) -> str:
 
 
 def loss_and_gradient(
-    call: str, sources: Mapping[str, Groups], models: Mapping[str, torch.nn.Module], temperature: float = 1.0
+    call: str,
+    sources: Mapping[str, Groups],
+    models: Mapping[str, torch.nn.Module],
+    temperature: float = 1.0,
+    own: str = "",
 ) -> tuple[float, Gradient]:
     """Summed over the terms of the call; `sources` and `models` go by the names that the call gives them."""
-    result = api.check_text(program(call, temperature))
+    result = api.check_text(program(call, temperature, own))
     assert result.sound, render_all(result.diagnostics, result.source)
     [stage] = [node for node in api.compiled(result).nodes.values() if node.kind == "train"]
     asked = [models[stage.names[canonical]] for canonical in stage.settings["models"]]

@@ -263,6 +263,7 @@ FEED: dict[str, Loss] = {
     "KTOTrainer": kto,
     "RewardTrainer": reward,
     "GRPOTrainer": grpo,
+    "experimental.gmpo.GMPOTrainer": grpo,
     "RLOOTrainer": rloo,
     "DistillationTrainer": distillation,
     "experimental.gkd.GKDTrainer": gkd,
