@@ -34,12 +34,19 @@ def _without_negative_zero(value: Json) -> Json:
 
 @dataclass(frozen=True)
 class Watch:
-    """An eval taken every so many steps of a stage. `prompts` is the meaning of the node that holds its prompts."""
+    """An eval taken every so many steps of a stage. `prompts` is the meaning of the node that holds its prompts, or the
+    texts that it reads; `models` those of the models that it needs besides the one that is measured, by input."""
 
     name: str
     every: int
     prompts: str
     settings: Mapping[str, Json]
+    models: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The meanings of all that it needs."""
+        return (self.prompts, *self.models.values())
 
 
 @dataclass(frozen=True)

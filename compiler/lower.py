@@ -37,10 +37,7 @@ class _Lowering:
     def measured(self, measured: core.Eval, model: core.Model, stage: core.Stage, point: str, draw: int = 1) -> str:
         """The node that takes an eval of a model. One model is measured once, however many stages ask."""
         settings = measuring(measured)
-        inputs = {"model": self.meanings.of(model)}
-        inputs |= {name: self.meanings.of(judge) for name, judge in judges(measured.scorers, standing=True).items()}
-        if measured.against is not None:
-            inputs["against"] = self.meanings.of(measured.against)
+        inputs = {"model": self.meanings.of(model), **self._beside(measured)}
         if measured.scorers:
             inputs["prompts"] = self.meanings.of(measured.source)
             settings["draw"] = draw
@@ -52,17 +49,19 @@ class _Lowering:
         label = f"{measured.name} of {model.name or 'model'}"
         return self.meanings.add(Node(measured.kind, SEMANTICS[measured.kind], settings, inputs, label, names=names))
 
-    def _judging(self, measured: core.Eval) -> dict[str, str]:
+    def _beside(self, measured: core.Eval) -> dict[str, str]:
         """The models that an eval needs besides the one that it measures."""
-        judges = {f"judge{number}": scorer.model for number, scorer in enumerate(measured.scorers)}
-        models = {**judges, "against": measured.against}
-        return {name: self.meanings.of(model) for name, model in models.items() if model is not None}
+        models = judges(measured.scorers, standing=True)
+        if measured.against is not None:
+            models["against"] = measured.against
+        return {name: self.meanings.of(model) for name, model in models.items()}
 
     def claim(self, stage: core.Stage, claim: core.Claim) -> str:
         """The verdict on a claim: entry against exit, or carrier against exit."""
         eval_ = claim.eval
         inputs = {"exit": self.measured(eval_, stage.model, stage, "exit")}
-        settings: dict[str, Json] = {"role": claim.role, "k": int(eval_.settings.get("n", 1)), "tolerance": TOLERANCE}
+        attempts = 1 if measuring(eval_).get("scaffold") else int(eval_.settings.get("n", 1))
+        settings: dict[str, Json] = {"role": claim.role, "k": attempts, "tolerance": TOLERANCE}
         if claim.role == "consolidates" and claim.carrier is not None:
             inputs["carrier"] = self.measured(eval_, claim.carrier, stage, "carrier")
         else:
@@ -133,9 +132,11 @@ class _Lowering:
         """One sample on a few fixed prompts."""
         rows = {"rows": self.meanings.of(watch.eval.source)}
         few = Node("take", SEMANTICS["take"], {"count": WATCH_PROMPTS}, rows, "watch prompts")
-        settings = {**measuring(watch.eval), "n": 1}
-        settings["seed"] = seed_of(self.program.seed, "watching", (watch.eval.kind,), int(settings.get("seed", 0)))
-        return Watch(watch.eval.name, watch.every, self.meanings.add(few), settings)
+        settings = {"kind": watch.eval.kind, **measuring(watch.eval)}
+        if watch.eval.scorers:
+            own = int(settings.get("seed", 0))
+            settings |= {"n": 1, "seed": seed_of(self.program.seed, "watching", (watch.eval.kind,), own)}
+        return Watch(watch.eval.name, watch.every, self.meanings.add(few), settings, self._beside(watch.eval))
 
 
 def measuring(measured: core.Eval) -> dict[str, Json]:
@@ -241,7 +242,7 @@ def _ordered(lowering: _Lowering) -> dict[str, Node]:
         if meaning in ordered:
             return
         node = nodes[meaning]
-        for before in (*node.inputs.values(), *node.after, *(watch.prompts for watch in node.watches)):
+        for before in (*node.inputs.values(), *node.after, *(meaning for watch in node.watches for meaning in watch.inputs)):
             place(before)
         ordered[meaning] = node
 

@@ -327,7 +327,13 @@ def _extern(verifier: ExternVerifier, span: Span, weight: float) -> core.Scorer:
     return core.Scorer(
         "extern",
         verifier.name,
-        {"name": verifier.name, "options": {}, "target": verifier.target},
+        {
+            "name": verifier.name,
+            "options": {},
+            "target": verifier.target,
+            "reads": ["response", *(name for name, _ in verifier.columns)],
+            "gives": verifier.result,
+        },
         weight,
         span,
         columns=tuple(name for name, _ in verifier.columns),

@@ -346,4 +346,4 @@ def _labelled(graph: Graph, label: str) -> str:
 def _before(node: Node) -> Iterator[str]:
     yield from node.inputs.values()
     yield from node.after
-    yield from (watch.prompts for watch in node.watches)
+    yield from (meaning for watch in node.watches for meaning in watch.inputs)

@@ -78,7 +78,7 @@ class Context:
     log: Callable[[Mapping[str, Json]], None]
     """Appends one row to ``metrics.jsonl``."""
     watched: Mapping[str, Artifact] = field(default_factory=dict)
-    """The prompts of `node.watches`, by their meaning. Observers: what a node yields must not depend on them."""
+    """What `node.watches` need, by meaning. Observers: what a node yields must not depend on them."""
 
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]

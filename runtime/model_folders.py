@@ -94,6 +94,11 @@ def parameter_count(folder: Path) -> int:
     )
 
 
+def context_length(folder: Path) -> int:
+    """Tokens that fit into the model."""
+    return int(read_json(folder / "config.json")["max_position_embeddings"])
+
+
 def _is_taken(path: Path) -> bool:
     return any(path.match(pattern) for pattern in TAKEN)
 

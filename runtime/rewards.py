@@ -1,4 +1,4 @@
-"""What rows are worth: one verifier, or a weighted sum of several.
+"""What rows are worth: one verifier, or a weighted sum of several, of reward models and of models that judge.
 
 A response that one of them cannot judge has no reward: what is missing is not 0.
 """
@@ -9,14 +9,31 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from ptc.compiler.graph import Json
+from ptc.runtime.judging import Grader, Judges, RewardModel
 from ptc.runtime.tables import column
 from ptc.runtime.verifier_pool import Judge
-from ptc.stdlib.verifiers import Error, Fail, Pass, Penalty, Refused, Timeout, Verdict, reward_of
+from ptc.stdlib.verifiers import Error, Fail, Graded, Pass, Penalty, Refused, Timeout, Verdict, reward_of
+
+
+class Scoring(Protocol):
+    """One summand."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inline(self) -> bool:
+        """Whether it is so quick that judging costs less than writing."""
+
+    def __call__(self, rows: pa.Table, step: int) -> Sequence[Verdict]:
+        """What it says of each row, with the weights behind so many updates."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,16 @@ class Worth:
         spelled = ([f"{part.name} {words(verdict)}" for verdict in part.verdicts] for part in self.parts)
         return ["; ".join(row) for row in zip(*spelled, strict=True)]
 
+    @property
+    def parsed(self) -> list[bool]:
+        """Whether each row could be judged, and every summand found an answer in it."""
+        rows = zip(*(part.verdicts for part in self.parts), strict=True)
+        known = (reward is not None for reward in self.rewards)
+        return [
+            judged and not any(isinstance(verdict, Fail) and not verdict.parsed for verdict in row)
+            for row, judged in zip(rows, known, strict=True)
+        ]
+
     def _weighted(self, part: Judged) -> list[float | None]:
         return [None if reward is None else part.weight * reward for reward in part.rewards]
 
@@ -62,28 +89,31 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 
 class Rewards:
-    """The verifiers of a `score`, ready to judge; a context manager, because some hold processes.
+    """The summands of a `score`, ready to judge; a context manager, because some hold processes.
 
     Raises `ResourceMissing` if a verifier's package is not installed.
     """
 
-    def __init__(self, settings: Mapping[str, Json], workers: int = 1) -> None:
+    def __init__(self, settings: Mapping[str, Json], workers: int = 1, judges: Judges | None = None) -> None:
+        """`judges` gives the models among the summands, by the name of the node's input."""
         self._open = ExitStack()
-        self._judges = [
-            (weight, self._open.enter_context(Judge(verifier, workers=workers)))
-            for weight, verifier in _summands(settings)
-        ]
+        self._summands: list[tuple[float, Scoring]] = []
+        for number, (weight, kind, document) in enumerate(summands(settings)):
+            scoring = _scoring(kind, document, f"judge{number}", workers, judges)
+            self._open.callback(scoring.close)
+            self._summands.append((weight, scoring))
 
     @property
     def inline(self) -> bool:
-        """Whether all are quick, so that judging costs less than writing."""
-        return all(judge.signature.inline for _, judge in self._judges)
+        """Whether all are quick."""
+        return all(scoring.inline for _, scoring in self._summands)
 
-    def __call__(self, rows: pa.Table) -> Worth:
-        """What the rows are worth. Raises `InputWrong` if a column is missing, and what `Judge` does."""
-        return Worth(
-            tuple(Judged(judge.signature.name, weight, judge(rows_for(judge, rows))) for weight, judge in self._judges)
-        )
+    def __call__(self, rows: pa.Table, step: int = 0) -> Worth:
+        """What the rows are worth, models with their weights behind `step` updates.
+
+        Raises `InputWrong` if a column is missing, and what `Judge` does.
+        """
+        return Worth(tuple(Judged(scoring.name, weight, scoring(rows, step)) for weight, scoring in self._summands))
 
     def close(self) -> None:
         """Ends the verifiers' processes."""
@@ -98,11 +128,44 @@ class Rewards:
         self.close()
 
 
-def _summands(settings: Mapping[str, Json]) -> list[tuple[float, Mapping[str, Json]]]:
-    """Weight and verifier of each summand."""
+def summands(settings: Mapping[str, Json]) -> list[tuple[float, str, Mapping[str, Json]]]:
+    """Weight, kind and document of each summand."""
     if "verifier" in settings:
-        return [(1.0, settings["verifier"])]
-    return [(float(each["weight"]), each["verifier"]) for each in settings["scorers"]]
+        return [(1.0, "verifier", settings["verifier"])]
+    return [(float(each["weight"]), each["kind"], each["verifier"]) for each in settings["scorers"]]
+
+
+def spelled(settings: Mapping[str, Json]) -> str:
+    """What judges, in a word: ``math + format_tags``."""
+    return " + ".join(document["name"] for _, _, document in summands(settings))
+
+
+def _scoring(kind: str, document: Mapping[str, Json], model: str, workers: int, judges: Judges | None) -> Scoring:
+    if kind in ("verifier", "extern"):
+        return _Verifier(Judge(document, workers=workers))
+    assert judges is not None, "a model judges, and nobody says which"
+    return RewardModel(judges(model)) if kind == "reward_model" else Grader(judges(model), document["options"])
+
+
+@dataclass(frozen=True)
+class _Verifier:
+    """A verifier as a summand: it reads columns, and knows nothing of weights."""
+
+    judge: Judge
+
+    @property
+    def name(self) -> str:
+        return self.judge.name
+
+    @property
+    def inline(self) -> bool:
+        return self.judge.inline
+
+    def __call__(self, rows: pa.Table, step: int) -> Sequence[Verdict]:
+        return self.judge(rows_for(self.judge, rows))
+
+    def close(self) -> None:
+        self.judge.close()
 
 
 def rows_for(judge: Judge, table: pa.Table) -> list[dict[str, Any]]:
@@ -122,6 +185,8 @@ def words(verdict: Verdict) -> str:
             return "fail: no answer found"
         case Penalty(score):
             return "penalty" if score < 0 else "no penalty"
+        case Graded(score):
+            return f"graded {score:g}"
         case Error(kind):
             return f"error: {kind}"
         case Timeout():

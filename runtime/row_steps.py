@@ -22,6 +22,7 @@ from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.choosing import best, best_and_worst, only
 from ptc.runtime.expressions import evaluate
+from ptc.runtime.guidance import hint, prefix
 from ptc.runtime.joining import against, concat, join, mix
 from ptc.runtime.overlap import Prompts, matches
 from ptc.runtime.tables import column, to_array, with_columns
@@ -195,6 +196,8 @@ STEPS: Mapping[str, Step] = {
     "best_and_worst": best_and_worst,
     "mix": mix,
     "join": join,
+    "hint": hint,
+    "prefix": prefix,
     "against": against,
 }
 """By kind of node."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,18 +68,25 @@ def philox(counter: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64]) -> npt.
     return np.stack(words)
 
 
-def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+def distribution(logits: torch.Tensor, sampling: Sampling, seen: torch.Tensor | None = None) -> torch.Tensor:
     """Log-probabilities (rows, vocabulary), in float32, of the next token under `sampling`; -inf outside its support.
 
-    Temperature comes first, then the `top_k` likeliest, then the smallest set of likeliest tokens whose probabilities
-    reach `top_p` (Holtzman et al., 2020): the order of vLLM and transformers. Temperature 0 is the argmax.
+    In vLLM's order: the penalty on tokens that were `seen` (bool, as the logits), temperature, `min_p`, the `top_k`
+    likeliest, then the smallest set of likeliest tokens whose probabilities reach `top_p` (Holtzman et al., 2020).
+    Temperature 0 is the argmax.
     """
     logits = logits.float()
+    if seen is not None:
+        penalty = sampling.repetition_penalty
+        logits = torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
     if sampling.temperature == 0:
         greedy = torch.full_like(logits, -torch.inf)
         return greedy.scatter_(1, logits.argmax(1, keepdim=True), 0.0)
     if sampling.temperature != 1:
         logits = logits / sampling.temperature
+    if sampling.min_p > 0:
+        least = logits.amax(1, keepdim=True) + math.log(sampling.min_p)
+        logits = logits.masked_fill(logits < least, -torch.inf)
     if 0 < sampling.top_k < logits.shape[1]:
         least = logits.topk(sampling.top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)

@@ -19,20 +19,22 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import ptc
 from ptc.compiler.graph import Json
-from ptc.runtime.artifacts import InvariantBroken, ResourceMissing
-from ptc.runtime.verifier_worker import decode
-from ptc.stdlib.signatures import RUNNABLE
+from ptc.runtime.artifacts import InputWrong, InvariantBroken, ResourceMissing
+from ptc.runtime.verifier_worker import READY, WRONG, decode
+from ptc.stdlib.signatures import RUNNABLE, VerifierSignature
 from ptc.stdlib.verifiers import Error, Pass, Timeout, Verdict, corrupted, gold_response, judge_one
 
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 ERROR_BUDGET = 0.01
 """Share of rows that may fail to be judged."""
 DEADLINE = 10.0
-"""Seconds for one row."""
+"""Seconds for one row, …"""
+EXTERN_DEADLINE = 60.0
+"""… and for one that somebody's own Python judges, which may run programs."""
 START_DEADLINE = 120.0
 """Seconds for a process to import what it needs."""
 ATTEMPTS = 2
@@ -67,11 +69,13 @@ class Judge:
     Raises `ResourceMissing` if the verifier's package is not installed.
     """
 
-    def __init__(self, verifier: Mapping[str, Json], workers: int = 1, deadline: float = DEADLINE) -> None:
-        self.signature = RUNNABLE[verifier["name"]]
+    def __init__(self, verifier: Mapping[str, Json], workers: int = 1, deadline: float | None = None) -> None:
+        self.signature = signature_of(verifier)
         self.options: Mapping[str, Json] = verifier.get("options") or {}
         _require_package(self.signature.package, self.signature.name)
-        self._pool = None if self.signature.inline else Pool(self.signature.name, self.options, workers, deadline)
+        limit = deadline or (EXTERN_DEADLINE if "target" in verifier else DEADLINE)
+        self._outside = "target" in verifier
+        self._pool = None if self.signature.inline else Pool(verifier, workers, limit)
         self._judged = 0
         self._failed: Counter[str] = Counter()
         self._tested = False
@@ -81,7 +85,7 @@ class Judge:
 
         Raises `InvariantBroken` when more than 1 % of all rows so far (and more than one) failed to be judged.
         """
-        if not self._tested and rows:
+        if not self._tested and rows and not self._outside:
             self._tested = True
             self._refuse_broken(self.self_test(_spread(rows, SELF_TEST_ROWS)))
         verdicts = self.verdicts(rows)
@@ -116,6 +120,15 @@ class Judge:
     ) -> None:
         self.close()
 
+    @property
+    def name(self) -> str:
+        return self.signature.name
+
+    @property
+    def inline(self) -> bool:
+        """Whether it is so quick that judging costs less than writing."""
+        return self.signature.inline
+
     def verdicts(self, rows: Sequence[Row]) -> list[Verdict]:
         """One verdict per row, in order, whatever they are: no self-test, and no limit on failures."""
         if self._pool is None:
@@ -135,6 +148,15 @@ class Judge:
             )
 
 
+def signature_of(verifier: Mapping[str, Json]) -> VerifierSignature:
+    """What a verifier reads: one of the library, or one whose head the program declares."""
+    if "target" not in verifier:
+        return RUNNABLE[verifier["name"]]
+    columns = tuple(name for name in verifier["reads"] if name != "response")
+    score: Literal["binary", "real"] = "binary" if verifier["gives"] == "Bool" else "real"
+    return VerifierSignature(verifier["name"], columns, score, None, False, verifier["target"])
+
+
 def judge(verifier: Mapping[str, Json], rows: Sequence[Row]) -> list[Verdict]:
     """The verdicts on rows once and for all. Whoever judges often keeps a `Judge` open."""
     with Judge(verifier) as opened:
@@ -150,8 +172,8 @@ def self_test(verifier: Mapping[str, Json], rows: Sequence[Row]) -> SelfTest:
 class Pool:
     """Processes that judge with one verifier. Started when first needed, replaced when they hang or die."""
 
-    def __init__(self, name: str, options: Mapping[str, Json], workers: int, deadline: float) -> None:
-        self._arguments = (name, json.dumps(dict(options)))
+    def __init__(self, verifier: Mapping[str, Json], workers: int, deadline: float) -> None:
+        self._argument = json.dumps(dict(verifier))
         self._size = workers
         self._deadline = deadline
         self._workers: list[_Worker] = []
@@ -162,7 +184,7 @@ class Pool:
         attempts = [0] * len(rows)
         waiting = deque(range(len(rows)))
         while len(self._workers) < min(self._size, len(rows)):
-            self._workers.append(_Worker(self._arguments))
+            self._workers.append(_Worker(self._argument))
         busy: dict[_Worker, int] = {}
         while waiting or busy:
             for worker in self._workers:
@@ -177,7 +199,7 @@ class Pool:
                 else:
                     verdicts[index] = verdict
                 if not worker.alive:
-                    self._workers[self._workers.index(worker)] = _Worker(self._arguments)
+                    self._workers[self._workers.index(worker)] = _Worker(self._argument)
         return [verdict for verdict in verdicts if verdict is not None]
 
     def close(self) -> None:
@@ -189,10 +211,10 @@ class Pool:
 class _Worker:
     """One process, idle or with one row."""
 
-    def __init__(self, arguments: tuple[str, str]) -> None:
+    def __init__(self, argument: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from ptc.runtime.verifier_worker import main; main()", *arguments],
+            [sys.executable, "-P", "-c", "from ptc.runtime.verifier_worker import main; main()", argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -240,8 +262,12 @@ class _Worker:
     def _await_ready(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self.answers, selectors.EVENT_READ)
-            if selector.select(timeout=START_DEADLINE) and self.answers.readline() == b"ready\n":
-                return
+            line = self.answers.readline() if selector.select(timeout=START_DEADLINE) else b""
+        if line == READY + b"\n":
+            return
+        if line.startswith(WRONG):
+            self.end()
+            raise InputWrong(line.removeprefix(WRONG).decode().strip())
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
         self.end()

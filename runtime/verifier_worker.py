@@ -1,6 +1,6 @@
 """The process in which a verifier judges: it answers lines of JSON with lines of JSON, and may be killed at any time.
 
-Started by `verifier_pool` with the verifier's name and options. It judges in its main thread (math-verify raises in any
+Started by `verifier_pool` with the verifier's document. It judges in its main thread (math-verify raises in any
 other), ends with its parent, and can take no more than `MEMORY` bytes.
 """
 
@@ -12,12 +12,30 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from ptc.stdlib.verifiers import Error, Fail, Pass, Penalty, Refused, Timeout, Verdict, judge_one, prepare
+from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.externs import load, verdict_of
+from ptc.stdlib.verifiers import (
+    LONGEST_RESPONSE,
+    Error,
+    Fail,
+    Graded,
+    Pass,
+    Penalty,
+    Refused,
+    Timeout,
+    Verdict,
+    judge_one,
+    prepare,
+)
 
 MEMORY = 4 << 30
 """Bytes of address space: `9**9**9**9` ends in an error and not in a frozen machine."""
+READY, WRONG = b"ready", b"wrong: "
+"""How its first line begins: that it judges from now on, or why it cannot."""
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
@@ -28,16 +46,33 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    name, options = sys.argv[1], json.loads(sys.argv[2])
-    prepare(name)
-    answers.write(b"ready\n")
-    for line in sys.stdin.buffer:
-        answers.write(json.dumps(encode(_judge(name, options, json.loads(line)))).encode() + b"\n")
-
-
-def _judge(name: str, options: dict[str, Any], row: dict[str, Any]) -> Verdict:
     try:
-        return judge_one(name, options, row)
+        judge = _ready(json.loads(sys.argv[1]))
+    except InputWrong as problem:
+        answers.write(WRONG + str(problem).replace("\n", " ").encode() + b"\n")
+        return
+    answers.write(READY + b"\n")
+    for line in sys.stdin.buffer:
+        answers.write(json.dumps(encode(_judged(judge, json.loads(line)))).encode() + b"\n")
+
+
+def _ready(verifier: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Verdict]:
+    """What judges one row. Raises `InputWrong` for Python that cannot be loaded."""
+    if "target" in verifier:
+        return partial(_outside, load(verifier["target"]))
+    prepare(verifier["name"])
+    return partial(judge_one, verifier["name"], verifier.get("options") or {})
+
+
+def _outside(function: Callable[..., Any], row: Mapping[str, Any]) -> Verdict:
+    if len(row["response"]) > LONGEST_RESPONSE:
+        return Refused(f"the response is longer than {LONGEST_RESPONSE} characters")
+    return verdict_of(function(**row))
+
+
+def _judged(judge: Callable[[Mapping[str, Any]], Verdict], row: Mapping[str, Any]) -> Verdict:
+    try:
+        return judge(row)
     except Exception as problem:  # noqa: BLE001 - whatever a verifier raises is its outcome for this row
         return Error(type(problem).__name__)
 
@@ -51,6 +86,8 @@ def encode(verdict: Verdict) -> list[Any]:
             return ["fail", parsed]
         case Penalty(score):
             return ["penalty", score]
+        case Graded(score):
+            return ["graded", score]
         case Refused(reason):
             return ["refused", reason]
         case Error(kind):
@@ -69,6 +106,8 @@ def decode(document: list[Any]) -> Verdict:
             return Fail(value)
         case "penalty":
             return Penalty(value)
+        case "graded":
+            return Graded(value)
         case "refused":
             return Refused(value)
         case "error":

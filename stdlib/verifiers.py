@@ -46,6 +46,13 @@ class Penalty:
 
 
 @dataclass(frozen=True, slots=True)
+class Graded:
+    """What a model or somebody's Python gives the response: any finite number. Nothing is known of its range."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """The verifier failed: says nothing about the response. `kind`: name of the exception, or ``crash``."""
 
@@ -64,7 +71,7 @@ class Refused:
     reason: str
 
 
-Verdict = Pass | Fail | Penalty | Error | Timeout | Refused
+Verdict = Pass | Fail | Penalty | Graded | Error | Timeout | Refused
 Verifier = Callable[..., Verdict]
 """Takes a row's `response` and the columns of its signature by name, and its options."""
 
@@ -78,7 +85,7 @@ UNREADABLE = Fail(parsed=False)
 
 def reward_of(verdict: Verdict) -> float | None:
     """The reward of a verdict; None where there is none, and the row is masked from the advantage."""
-    if isinstance(verdict, Pass | Penalty):
+    if isinstance(verdict, Pass | Penalty | Graded):
         return verdict.score
     return 0.0 if isinstance(verdict, Fail) else None
 

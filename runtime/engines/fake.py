@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from ptc.runtime.engines.protocol import Completion, Fingerprint, Request, Sampling
+from ptc.runtime.engines.stopping import Decode, stop_texts
 from ptc.runtime.fingerprints import fingerprint
 from ptc.runtime.sampling import Uniforms, seed_of
 
@@ -25,7 +26,10 @@ class FakeEngine:
         version: int = 0,
         deaf: bool = False,
         dtype: torch.dtype = torch.float32,
+        decode: Decode | None = None,
     ) -> None:
+        """`decode` is needed where completions end behind texts."""
+        self._decode = decode
         self._vocabulary = vocabulary
         self._end_tokens = sorted(end_tokens)
         self._version = version
@@ -41,9 +45,11 @@ class FakeEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         self.generated += sum(len(request.seeds) for request in requests)
-        return [
+        whole = [
             [self._complete(request.prompt_tokens, seed, sampling) for seed in request.seeds] for request in requests
         ]
+        stop = stop_texts(sampling.stop, self._decode)
+        return whole if stop is None else [[stop.cut(one) for one in own] for own in whole]
 
     def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
         return [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+WHOLE = frozenset({"n", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "stop", "seed"})
 HONOURED: Mapping[str, frozenset[str]] = {
-    "transformers": frozenset({"n", "temperature", "top_p", "top_k", "max_tokens", "seed"}),
-    "vllm": frozenset({"n", "temperature", "top_p", "top_k", "max_tokens", "seed"}),
-    "fake": frozenset({"n", "max_tokens", "seed"}),
+    "transformers": WHOLE,
+    "vllm": WHOLE,
+    "fake": frozenset({"n", "max_tokens", "seed", "stop"}),
 }
 """The arguments of `sample` that each engine carries out. A test shows the effect of every one."""

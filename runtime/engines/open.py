@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -9,6 +10,7 @@ import torch
 
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.engines.protocol import Engine
+from ptc.runtime.engines.stopping import Decode
 from ptc.runtime.loading import is_adapted, load_whole
 from ptc.runtime.profile import Profile
 
@@ -29,20 +31,33 @@ def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | Non
     if profile.engine == "fake":
         from ptc.runtime.engines.fake import FakeEngine
 
-        return FakeEngine(len(load_tokenizer(folder)), end_tokens(folder), version=version)
+        return FakeEngine(len(load_tokenizer(folder)), end_tokens(folder), version=version, decode=decoder(folder))
     if profile.engine == "vllm":
         from ptc.runtime.engines.vllm import VllmEngine
 
-        vllm = VllmEngine(folder, dtype_of(profile), end_tokens(folder), device=profile.device, version=version)
+        vllm = VllmEngine(
+            folder,
+            dtype_of(profile),
+            end_tokens(folder),
+            device=profile.device,
+            version=version,
+            decode=decoder(folder),
+        )
         if module is None and is_adapted(folder):  # it has loaded the base alone
             vllm.load_weights(load_whole(folder).state_dict().items(), version)
         return vllm
     from ptc.runtime.engines.transformers import TransformersEngine
 
     if module is not None and not profile.engine_copy:
-        return TransformersEngine(module, end_tokens(folder), shared=True, version=version)
+        return TransformersEngine(module, end_tokens(folder), shared=True, version=version, decode=decoder(folder))
     own = cast("PreTrainedModel", cast(torch.nn.Module, load_whole(folder, dtype_of(profile))).to(profile.device))
-    return TransformersEngine(own, end_tokens(folder), shared=False, version=version)
+    return TransformersEngine(own, end_tokens(folder), shared=False, version=version, decode=decoder(folder))
+
+
+def decoder(folder: Path) -> Decode:
+    """Token ids as texts, special tokens written out; the tokenizer is loaded when it is first needed."""
+    tokenizer = cache(load_tokenizer)
+    return lambda tokens: tokenizer(folder).batch_decode([list(one) for one in tokens])
 
 
 def dtype_of(profile: Profile) -> torch.dtype:

@@ -11,12 +11,20 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """The distribution a completion is drawn from, and where it ends. `top_k = 0` and `top_p = 1` leave it whole."""
+    """The distribution a completion is drawn from, and where it ends. `top_k = 0`, `top_p = 1`, `min_p = 0` and
+    `repetition_penalty = 1` leave it whole."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
+    """Tokens less likely than this share of the likeliest one are left out."""
+    repetition_penalty: float = 1.0
+    """What stands in the prompt or has been written becomes less likely: positive logits divided by it, others
+    multiplied with it."""
     max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    """Texts behind which a completion ends; they are part of it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Completion:
     logprobs: tuple[float, ...]
     """Log-probability of each token under the sampling distribution, in nats."""
     finished: bool
-    """Ended by an end-of-sequence token and not by `max_tokens`."""
+    """Ended by an end-of-sequence token or a stop text, and not by `max_tokens`."""
 
 
 @dataclass(frozen=True)

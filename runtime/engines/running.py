@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ptc.runtime.engines.protocol import Completion
+from ptc.runtime.engines.stopping import StopTexts
 from ptc.runtime.sampling import Uniforms
 
 
@@ -18,9 +19,12 @@ class Running:
     All groups have as many lanes as the largest; a lane without a seed counts as finished from the beginning.
     """
 
-    def __init__(self, seeds: Sequence[Sequence[int]], end_tokens: frozenset[int], max_tokens: int) -> None:
+    def __init__(
+        self, seeds: Sequence[Sequence[int]], end_tokens: frozenset[int], max_tokens: int, stop: StopTexts | None = None
+    ) -> None:
         self.lanes = max(map(len, seeds))
         self._seeds = seeds
+        self._stop = stop
         self._end_tokens = np.array(sorted(end_tokens), dtype=np.int64)
         self._running = np.arange(len(seeds))
         self._given = np.array([[lane < len(own) for lane in range(self.lanes)] for own in seeds])
@@ -48,6 +52,13 @@ class Running:
         live = self._live()
         self._lengths += live
         self._ended |= live & np.isin(tokens, self._end_tokens)
+        if self._stop is not None:
+            self._end_behind_texts(self._stop)
+
+    def _end_behind_texts(self, stop: StopTexts) -> None:
+        groups, lanes = np.nonzero(self._live())
+        last = np.stack(self._tokens[-stop.reach :], axis=2)[groups, lanes].tolist()
+        self._ended[groups, lanes] = stop.reached(last) if last else []
 
     @property
     def all_finished(self) -> bool:

@@ -19,6 +19,7 @@ from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.engines.lanes import LANES, allows_lanes, folded_attention, lane_mask, new_cache
 from ptc.runtime.engines.protocol import Completion, Fingerprint, Request, Sampling
 from ptc.runtime.engines.running import Running
+from ptc.runtime.engines.stopping import Decode, stop_texts
 from ptc.runtime.fingerprints import fingerprint
 from ptc.runtime.render import refuse_overlong
 from ptc.runtime.sampling import distribution, draw
@@ -50,7 +51,10 @@ class TransformersEngine:
         shared: bool,
         version: int = 0,
         token_budget: int = 1 << 16,
+        decode: Decode | None = None,
     ) -> None:
+        """`decode` is needed where completions end behind texts."""
+        self._decode = decode
         self._module = module
         self._end_tokens = frozenset(end_tokens)
         self._shared = shared
@@ -162,13 +166,17 @@ class TransformersEngine:
         if len(distinct) < len(groups):
             cache.batch_select_indices(owner)
             logits, real = logits[owner], real[owner]
-        state = Running([group.seeds for group in groups], self._end_tokens, sampling.max_tokens)
+        stop = stop_texts(sampling.stop, self._decode)
+        state = Running([group.seeds for group in groups], self._end_tokens, sampling.max_tokens, stop)
+        seen = self._seen(groups, state.lanes) if sampling.repetition_penalty != 1 else None
         logits = logits.repeat_interleave(state.lanes, 0)
         visible = lane_mask(real, state.lanes, sampling.max_tokens)
         positions = real.sum(1, keepdim=True).expand(-1, state.lanes)
         for step in range(sampling.max_tokens):
-            logprobs = distribution(logits, sampling)
+            logprobs = distribution(logits, sampling, seen)
             drawn = draw(logprobs, state.uniforms(step))
+            if seen is not None:
+                seen.scatter_(1, drawn.to(seen.device).unsqueeze(1), True)
             state.append(drawn, logprobs.gather(1, drawn.unsqueeze(1)).squeeze(1))
             if state.all_finished or step + 1 == sampling.max_tokens:
                 break
@@ -177,10 +185,18 @@ class TransformersEngine:
                 kept = state.remove_finished().to(tokens.device)
                 cache.batch_select_indices(kept)
                 drawn, visible, positions = drawn[kept], visible[kept], positions[kept]
-            seen = visible[..., : real.shape[1] + state.lanes * (step + 1)]
-            logits = self._forward(drawn, seen if self._lanes > 1 else seen[:, 0, 0], positions, cache).flatten(0, 1)
+                seen = None if seen is None else seen.view(-1, state.lanes, seen.shape[1])[kept].flatten(0, 1)
+            mask = visible[..., : real.shape[1] + state.lanes * (step + 1)]
+            logits = self._forward(drawn, mask if self._lanes > 1 else mask[:, 0, 0], positions, cache).flatten(0, 1)
             positions = positions + 1
         return state.completions()
+
+    def _seen(self, groups: Sequence[_Group], lanes: int) -> torch.Tensor:
+        """Which tokens stand in the prompt of each lane: bool, shape (groups x lanes, vocabulary)."""
+        seen = torch.zeros(len(groups), self._module.config.vocab_size, dtype=torch.bool, device=self._module.device)
+        for row, group in enumerate(groups):
+            seen[row, list(group.prompt)] = True
+        return seen.repeat_interleave(lanes, 0)
 
     def _forward(self, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
         """Logits of what follows `tokens` (rows, length): all of one token per lane, only the last of prompts."""

@@ -22,6 +22,7 @@ import torch
 
 from ptc.runtime.artifacts import InputWrong, InvariantBroken, ResourceMissing
 from ptc.runtime.engines.protocol import Completion, Fingerprint, Request, Sampling
+from ptc.runtime.engines.stopping import Decode, stop_texts
 from ptc.runtime.fingerprints import combined, fingerprint
 from ptc.runtime.render import refuse_overlong
 
@@ -51,9 +52,21 @@ class VllmEngine:
     """`Engine` over an in-process `vllm.LLM`, started in about ten seconds from a checkpoint folder."""
 
     def __init__(
-        self, folder: Path, dtype: torch.dtype, end_tokens: Iterable[int], *, device: str = "cpu", version: int = 0
+        self,
+        folder: Path,
+        dtype: torch.dtype,
+        end_tokens: Iterable[int],
+        *,
+        device: str = "cpu",
+        version: int = 0,
+        decode: Decode | None = None,
     ) -> None:
-        """Raises `ResourceMissing` if vLLM is not installed, `InputWrong` if its kernels do not fit the model."""
+        """Raises `ResourceMissing` if vLLM is not installed, `InputWrong` if its kernels do not fit the model.
+
+        `decode` is needed where completions end behind texts: vLLM runs without a tokenizer, and its completions are
+        cut afterwards.
+        """
+        self._decode = decode
         self._version = version
         self._end_tokens = sorted(end_tokens)
         self._llm = _start(folder, dtype, device)
@@ -71,7 +84,9 @@ class VllmEngine:
         prompts = [one.prompt_tokens for one in requests for _ in one.seeds]
         settings = [self._sampling_params(sampling, seed) for one in requests for seed in one.seeds]
         outputs = iter(self._run(prompts, settings))
-        return [[_completion(next(outputs), sampling) for _ in one.seeds] for one in requests]
+        whole = [[_completion(next(outputs), sampling) for _ in one.seeds] for one in requests]
+        stop = stop_texts(sampling.stop, self._decode)
+        return whole if stop is None else [[stop.cut(one) for one in own] for own in whole]
 
     def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
         """See `Engine.logprobs`. Raises `InputWrong` without room for one more token behind the longest sequence."""
@@ -120,6 +135,8 @@ class VllmEngine:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
             max_tokens=sampling.max_tokens,
             seed=seed,
             logprobs=0,

@@ -14,7 +14,7 @@ from ptc.runtime.artifacts import Implementation
 STEPS = (
     *("prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "unique", "without", "chat", "split_steps"),
     *("from_verl", "from_open_instruct", "from_sharegpt", "replay"),
-    *("only", "best", "best_and_worst", "mix", "join", "against"),
+    *("only", "best", "best_and_worst", "mix", "join", "against", "hint", "prefix"),
 )
 """Steps from rows to rows: those of `row_steps`."""
 
@@ -25,6 +25,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "gym": ("sources", "gym"),
     "file": ("sources", "file"),
     "hub_dataset": ("sources", "hub_dataset"),
+    "extern_source": ("sources", "extern_source"),
     **dict.fromkeys(STEPS, ("rows", "step")),
     "characters": ("tokenizers", "characters"),
     "bpe": ("tokenizers", "bpe"),
@@ -37,7 +38,9 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "score": ("score", "score"),
     "train": ("train", "train"),
     "pass_rate": ("evals", "pass_rate"),
-    "bits_per_character": ("evals", "bits_per_character"),
+    "reward": ("evals", "reward"),
+    "win_rate": ("wins", "win_rate"),
+    "bits_per_character": ("likelihoods", "bits_per_character"),
     "claim": ("claims", "claim"),
     "gate": ("gates", "gate"),
     "export": ("export", "export"),

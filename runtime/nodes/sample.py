@@ -51,7 +51,8 @@ def _sample_chunks(node: Node, model: Path, rows: pa.Table, starts: Sequence[int
             end = min(start + CHUNK, len(prompts))
             for first in range(start, end, _BETWEEN_HEARTBEATS):
                 some = slice(first, min(first + _BETWEEN_HEARTBEATS, end))
-                rollouts += sample(engine, tokenizer, prompts[some], sampling, seeds[some])
+                asked = rows.slice(some.start, some.stop - some.start)
+                rollouts += sample(engine, tokenizer, asked, sampling, seeds[some])
                 context.heartbeat(Progress(some.stop, len(prompts), "prompts", metrics_of(rollouts)))
             chunk = rows_of(rows.slice(start, end - start), rollouts, first_group=start)
             context.partial.write(_chunk_name(start), partial(_write_chunk, chunk))

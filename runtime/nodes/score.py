@@ -1,4 +1,4 @@
-"""The node kind `score`: what verifiers say of each response, as a reward.
+"""The node kind `score`: what verifiers and models say of each response, as a reward.
 
 Adds `reward` (null where nothing could be said: such a row is masked from the advantage, and counted) and `verdict`.
 """
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context, Progress
+from ptc.runtime.nodes.opened import OpenedModels
 from ptc.runtime.rewards import Rewards
 from ptc.runtime.tables import ROWS_FILE, read_rows, read_table, with_columns, write_rows, write_table
 
@@ -24,9 +25,13 @@ CHUNK = 1024
 def score(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Rows with `reward` and `verdict`. Raises `InvariantBroken` for a verifier that fails its self-test, or often."""
     table = read_rows(inputs["rows"])
-    with Rewards(node.settings, workers=context.profile.threads) as rewards:
+    with (
+        OpenedModels(inputs, context.profile) as models,
+        Rewards(node.settings, context.profile.threads, models) as rewards,
+    ):
         judged = _judge_all(rewards, table) if rewards.inline else _judge_in_chunks(rewards, table, context)
-    context.log({"rewards/mean": _mean(judged["reward"]), "judged": table.num_rows})
+    unjudged = judged["reward"].null_count
+    context.log({"rewards/mean": _mean(judged["reward"]), "judged": table.num_rows, "rewards/unjudged": unjudged})
     write_rows(with_columns(table, judged), out)
 
 

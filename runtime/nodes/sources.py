@@ -1,9 +1,9 @@
-"""Where rows come from: `gym`, `file`, `hub_dataset`."""
+"""Where rows come from: `gym`, `file`, `hub_dataset`, `extern_source`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, Progress, ResourceMissing
+from ptc.runtime.externs import call, outside
 from ptc.runtime.hub import cache_only, hub_refusal
 from ptc.runtime.tables import from_records, write_rows
 from ptc.stdlib.gym import UnknownTask, WrongOptions, rows
@@ -66,6 +67,24 @@ def hub_dataset(node: Node, inputs: Mapping[str, Artifact], out: Path, context: 
     if table.num_rows == 0:
         raise InputWrong(f"the split `{split}` of the dataset `{name}` holds no rows")
     write_rows(plain(table), out)
+
+
+def extern_source(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
+    """Rows that a Python function gives: mappings from column to value, one by one or in a list."""
+    target: str = node.settings["target"]
+    given = call(target, node.settings["arguments"])
+    if not isinstance(given, Iterable):
+        raise InputWrong(f'"{target}" gave {type(given).__name__}: a source gives rows')
+    records: list[dict[str, Any]] = []
+    for record in outside(target, iter(given)):
+        if not isinstance(record, Mapping):
+            raise InputWrong(f'"{target}" gave {type(record).__name__} for row {len(records) + 1}: a row is a mapping')
+        records.append(dict(record))
+        if len(records) % 256 == 0:
+            context.heartbeat(Progress(len(records), None, "rows", {}))
+    if not records:
+        raise InputWrong(f'"{target}" gave no rows')
+    write_rows(from_records(records, list(dict.fromkeys(name for record in records for name in record))), out)
 
 
 def load_dataset(name: str, config: str | None, split: str, revision: str | None, offline: bool) -> Dataset:

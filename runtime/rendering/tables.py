@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.guidance import BEGUN, LEARNED, SHOWN, hinted
 from ptc.runtime.render import Prompt, render_prompts
 from ptc.runtime.rendering.conversations import NoConversation, prompt_turns
 from ptc.runtime.rendering.rows import RenderedRow, Rendering, render_rows, sides_of
@@ -31,8 +32,8 @@ def rendered_rows(
 ) -> list[RenderedRow]:
     """What becomes of each row. `aligned`: other columns have one number per token, so that an engine's own tokens
     must be used."""
-    sides = [sides_of(row, columns) for row in records(rows)]
-    own = _own_tokens(rows, tokenizer) if "response" in columns else [None] * rows.num_rows
+    sides = [sides_of(row, columns) for row in _learned(rows)]
+    own = _own_tokens(rows, tokenizer, columns)
     if aligned and None in own:
         raise InputWrong(
             f"row {own.index(None) + 1} was sampled under another tokenizer or chat template: its log-probabilities "
@@ -49,9 +50,26 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
     return found
 
 
+def _learned(rows: pa.Table) -> list[dict[str, Any]]:
+    """The records with the hints that the loss sees."""
+    found = records(rows)
+    if LEARNED not in rows.column_names:
+        return found
+    prompts = hinted(column(rows, "prompt"), rows, LEARNED)
+    return [{**record, "prompt": prompt} for record, prompt in zip(found, prompts, strict=True)]
+
+
 def prompts_of(rows: pa.Table) -> list[Prompt]:
-    """What each row asks: a text, or turns where there are several or the system's is set."""
-    asked = column(rows, "prompt")
+    """What each row asks as the loss sees it: a text, or turns where there are several or the system's is set."""
+    return _with_system(hinted(column(rows, "prompt"), rows, LEARNED), rows)
+
+
+def shown_prompts(rows: pa.Table) -> list[Prompt]:
+    """What a model is shown that samples, all hints included."""
+    return _with_system(hinted(column(rows, "prompt"), rows, SHOWN), rows)
+
+
+def _with_system(asked: list[Prompt], rows: pa.Table) -> list[Prompt]:
     if "system" not in rows.column_names:
         return asked
     systems = zip(asked, column(rows, "system"), strict=True)
@@ -63,25 +81,35 @@ def all_borne(prompt: Sequence[int], ids: Sequence[int]) -> Rendered:
     return Rendered((*prompt, *ids), (*(False for _ in prompt), *(True for _ in ids)))
 
 
-def _kept(tokens: Rendered, rendering: Rendering) -> RenderedRow:
+def _kept(tokens: Mapping[str, Rendered], rendering: Rendering) -> RenderedRow:
     """A row with its own tokens, which nothing can be cut from: what was sampled stands behind all of it."""
-    length, limit = len(tokens.tokens), rendering.max_length
+    length, limit = max(len(one.tokens) for one in tokens.values()), rendering.max_length
     if limit is None or length <= limit:
-        return RenderedRow(({"response": tokens},), length=length)
+        return RenderedRow((tokens,), length=length)
     if rendering.truncate == "drop":
         return RenderedRow(length=length)
     said = f"has {length} tokens, more than max_length = {limit}: raise max_length, or keep shorter rows"
     return RenderedRow(problem=Problem(Fault.TOO_LONG, said), length=length)
 
 
-def _own_tokens(rows: pa.Table, tokenizer: PreTrainedTokenizerBase) -> list[Rendered | None]:
-    """The tokens of each row's response, or None where it has none that mean the same to this tokenizer."""
-    if not {"prompt", "response", "prompt_tokens", "response_tokens"} <= set(rows.column_names):
+def _own_tokens(
+    rows: pa.Table, tokenizer: PreTrainedTokenizerBase, columns: Sequence[str]
+) -> list[dict[str, Rendered] | None]:
+    """The tokens of each row's columns, or None where it has none that mean the same to this tokenizer."""
+    if not {"prompt", "prompt_tokens", *columns, *(f"{name}_tokens" for name in columns)} <= set(rows.column_names):
         return [None] * rows.num_rows
-    rendered = render_prompts(tokenizer, prompts_of(rows))
-    prompts, responses, texts = (column(rows, name) for name in ("prompt_tokens", "response_tokens", "response"))
-    decoded = decode_all(tokenizer, [tokens or [] for tokens in responses])
-    return [
-        all_borne(prompt, response) if prompt == list(read) and response is not None and spelled == text else None
-        for prompt, read, response, spelled, text in zip(prompts, rendered, responses, decoded, texts, strict=True)
+    begun = [list(ids or ()) for ids in column(rows, BEGUN)] if BEGUN in rows.column_names else [[]] * rows.num_rows
+    asked = [[*ids, *own] for ids, own in zip(render_prompts(tokenizer, prompts_of(rows)), begun, strict=True)]
+    found: list[dict[str, Rendered] | None] = [
+        {} if read == ids else None for read, ids in zip(column(rows, "prompt_tokens"), asked, strict=True)
     ]
+    for name in columns:
+        written, texts = column(rows, f"{name}_tokens"), column(rows, name)
+        whole = [[*own, *(ids or ())] for own, ids in zip(begun, written, strict=True)]
+        for row, spelled in enumerate(decode_all(tokenizer, whole)):
+            own = found[row]
+            if own is None or written[row] is None or spelled != texts[row]:
+                found[row] = None
+            else:
+                own[name] = all_borne(asked[row], written[row])
+    return found
