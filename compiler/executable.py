@@ -13,11 +13,11 @@ from ptc.compiler.findings import Findings, at
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.source import Span
 
-ORIGINS = ("gym", "file", "hub_dataset")
+ORIGINS = ("gym", "file", "hub_dataset", "extern_source")
 ROWWISE = (
     *("prompts", "slice", "take", "respond", "keep", "shuffle", "concat", "unique", "without", "chat", "split_steps"),
     *("from_verl", "from_open_instruct", "from_sharegpt", "replay"),
-    *("only", "best", "best_and_worst", "mix", "join", "against"),
+    *("only", "best", "best_and_worst", "mix", "join", "against", "hint", "prefix"),
 )
 """Steps on rows that stand still."""
 SOURCES = frozenset((*ORIGINS, *ROWWISE, "sample", "score"))
@@ -30,9 +30,8 @@ MODELS = frozenset(
     )
 )
 TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
-EVALS = frozenset(("pass_rate", "bits_per_character"))
-MEASURES = frozenset(("informative_rate", "value"))
-SCORERS = {"extern": "a verifier in Python", "reward_model": "a reward model", "judge": "a model that judges"}
+EVALS = frozenset(("pass_rate", "reward", "win_rate", "bits_per_character"))
+MEASURES = frozenset(("informative_rate", "value", "kl"))
 SETTINGS = frozenset(("max_length", "seed", "truncate", "mask", "on_zero_std", "dropout"))
 """Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
@@ -106,20 +105,6 @@ def _source(source: core.Source) -> Iterator[Refusal]:
         yield source.span, f"`{source.kind}`", ""
     elif source.live is not None and source.kind not in LIVE_STEPS:
         yield source.span, f"`{source.kind}` on rows that are sampled while the stage runs", ""
-    for guided in source.type.guidance:
-        yield guided.span, f"`{guided.kind}`", ""
-    if source.kind == "score":
-        for scorer in source.type.scorers:
-            if scorer.kind != "verifier":
-                yield scorer.span, SCORERS[scorer.kind], "|> score(exact)"
-    for name in ("min_p", "repetition_penalty", "stop"):
-        if source.kind == "sample" and name in source.settings:
-            yield source.places.get(name, source.span), f"`{name}`", "leave it out"
-
-
-def _plain(scorers: tuple[core.Scorer, ...]) -> bool:
-    """One verifier of the library."""
-    return len(scorers) == 1 and scorers[0].kind == "verifier" and scorers[0].weight == 1
 
 
 def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
@@ -129,10 +114,11 @@ def _eval(measured: core.Eval, seen: set[int]) -> Iterator[Refusal]:
     yield from _made(measured.source, seen)
     if measured.kind not in EVALS:
         yield measured.span, f"the eval `{measured.kind}`", "pass_rate(held_out, exact)"
-    if measured.scaffold not in (None, "none"):
-        yield measured.span, "an eval with a scaffold", "leave `scaffold` out"
-    if measured.scorers and not _plain(measured.scorers):
-        yield measured.span, "this judge of an eval", "pass_rate(held_out, exact)"
+    if measured.scaffold == "search":
+        yield measured.places.get("scaffold", measured.span), "a search", 'scaffold = "best_of_n"'
+    for model in (*(scorer.model for scorer in measured.scorers), measured.against):
+        if model is not None:
+            yield from _made(model, seen)
 
 
 # Stages ---------------------------------------------------------------------------------------------------------------
@@ -145,9 +131,6 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
         yield from _term(stage, term, seen)
     for measured in (*(claim.eval for claim in stage.claims), *(watch.eval for watch in stage.watches)):
         yield from _eval(measured, seen)
-    for watch in stage.watches:
-        if watch.eval.kind != "pass_rate":
-            yield watch.span, f"watching `{watch.eval.name}`", f"ensure {watch.eval.name} >= …"
     for gate in stage.gates:
         if gate.measure not in MEASURES:
             yield gate.span, f"a gate on `{gate.measure}`", ""

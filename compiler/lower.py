@@ -242,7 +242,11 @@ def _ordered(lowering: _Lowering) -> dict[str, Node]:
         if meaning in ordered:
             return
         node = nodes[meaning]
-        for before in (*node.inputs.values(), *node.after, *(meaning for watch in node.watches for meaning in watch.inputs)):
+        for before in (
+            *node.inputs.values(),
+            *node.after,
+            *(meaning for watch in node.watches for meaning in watch.inputs),
+        ):
             place(before)
         ordered[meaning] = node
 

@@ -32,7 +32,7 @@ SEMANTICS = {
     "replay": 1,
     "refill": 1,
     "best": 1,
-    "best_and_worst": 1,
+    "best_and_worst": 2,
     "against": 1,
     "split_steps": 1,
     "file": 1,

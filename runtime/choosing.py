@@ -20,6 +20,7 @@ OF_AN_ATTEMPT = (
     *("reward", "verdict", "steps"),
 )
 """Columns that differ between the attempts at one prompt."""
+_TOKENS = {"prompt_tokens", "response_tokens"}
 
 
 def only(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -67,18 +68,27 @@ def with_spread(table: pa.Table) -> pa.Table:
 
 def best_and_worst(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
     """A pair for each group whose rewards differ: `chosen` has the highest, `rejected` the lowest."""
-    table = tables["rows"]
-    rewards, responses = column(table, "reward"), column(table, "response")
-    pairs = [(rows[0], rows[-1]) for rows in _ranked(table) if rewards[rows[0]] > rewards[rows[-1]]]
-    if not pairs:
+    pairs = pairs_of(tables["rows"])
+    if not pairs.num_rows:
         raise InputWrong("best_and_worst: in no group do the rewards differ; there is nothing to prefer")
-    made = {
-        "chosen": [responses[chosen] for chosen, _ in pairs],
-        "rejected": [responses[rejected] for _, rejected in pairs],
-        "chosen_reward": [rewards[chosen] for chosen, _ in pairs],
-        "rejected_reward": [rewards[rejected] for _, rejected in pairs],
+    return pairs
+
+
+def pairs_of(table: pa.Table) -> pa.Table:
+    """`best_and_worst`, of which nothing may be left. Attempts that an engine wrote keep their tokens."""
+    rewards = column(table, "reward")
+    ranked = [rows for rows in _ranked(table) if rewards[rows[0]] > rewards[rows[-1]]]
+    sides = {
+        side: pa.array([rows[end] for rows in ranked], pa.int64()) for side, end in (("chosen", 0), ("rejected", -1))
     }
-    return with_columns(without_attempts(table).take([chosen for chosen, _ in pairs]), made)
+    pairs = without_attempts(table).take(sides["chosen"])
+    if set(table.column_names) >= _TOKENS:
+        pairs = with_columns(pairs, {"prompt_tokens": table.column("prompt_tokens").take(sides["chosen"])})
+    written = ["response", *(["response_tokens"] if set(table.column_names) >= _TOKENS else [])]
+    for side, rows in sides.items():
+        made = {name.replace("response", side): table.column(name).take(rows) for name in written}
+        pairs = with_columns(pairs, {**made, f"{side}_reward": table.column("reward").take(rows)})
+    return pairs
 
 
 def without_attempts(table: pa.Table) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.choosing import best_of, counting, with_spread
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.expressions import evaluate
+from ptc.runtime.judging import Weights
 from ptc.runtime.losses.needs import Needs
 from ptc.runtime.rendering.conversations import prompt_text
 from ptc.runtime.rendering.rows import Rendering
@@ -76,9 +78,11 @@ class LiveFlow:
         tokenizer: PreTrainedTokenizerBase,
         engine: Callable[[int], Engine],
         seed: int,
+        judges: Callable[[Mapping[str, Json], str], Weights],
         with_spread_only: bool = False,
     ) -> None:
-        """`engine` gives the engine with the weights behind so many updates; with `with_spread_only` groups whose
+        """`engine` gives the engine with the weights behind so many updates, `judges` the models of a step that judge,
+        by the step's name for them; with `with_spread_only` groups whose
         rewards are all equal are left out in the end."""
         self._prompts = prompts
         self._steps = steps
@@ -87,7 +91,11 @@ class LiveFlow:
         self._engine = engine
         self._seed = seed
         self._with_spread_only = with_spread_only
-        self._rewards = {index: Rewards(step) for index, step in enumerate(steps) if step["op"] == "score"}
+        self._rewards = {
+            index: Rewards(step, judges=partial(judges, step))
+            for index, step in enumerate(steps)
+            if step["op"] == "score"
+        }
 
     @property
     def size(self) -> int:
@@ -131,7 +139,7 @@ class LiveFlow:
                     rows = counting(rows, column(rows, "finished"))
                 metrics |= completion_metrics(rows)
             case "score":
-                rows, measured = scored(rows, self._rewards[index](rows))
+                rows, measured = scored(rows, self._rewards[index](rows, step))
                 metrics |= measured
             case "keep":
                 rows = rows.filter(pa.array([value is True for value in evaluate(settings["where"], rows)]))

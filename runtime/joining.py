@@ -22,7 +22,7 @@ TURNS = {"prompt": "user", "response": "assistant", "chosen": "assistant", "reje
 
 def concat(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
     """All rows of input `0`, then of `1`, …; a column that only some have is null elsewhere."""
-    return _together([tables[name] for name in sorted(tables, key=int)])
+    return together([tables[name] for name in sorted(tables, key=int)])
 
 
 def mix(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -31,24 +31,31 @@ def mix(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Tabl
     rng = np.random.default_rng(settings["seed"])
     total = min(table.num_rows / weight for table, weight in parts if weight > 0)
     drawn = [table.take(np.sort(rng.permutation(table.num_rows)[: round(total * weight)])) for table, weight in parts]
-    whole = _together([part for part in drawn if part.num_rows])
+    whole = together([part for part in drawn if part.num_rows])
     return whole.take(rng.permutation(whole.num_rows))
 
 
 def join(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Table:
     """The rows whose value in a column the partner has; each with the partner's attempts, for `over = group`."""
-    table, partner, on = tables["rows"], tables["partner"], settings["on"]
+    partner, on = tables["partner"], settings["on"]
+    found = joined(tables["rows"], partner, on)
+    if not found.num_rows:
+        raise InputWrong(f"join: no row has the `.{on}` of any of the {partner.num_rows} attempts")
+    return found
+
+
+def joined(table: pa.Table, partner: pa.Table, on: str) -> pa.Table:
+    """`join`, of which nothing may be left."""
     attempts: dict[str, list[int]] = defaultdict(list)
     for row, value in enumerate(column(partner, on)):
         attempts[_key(value)].append(row)
     keys = [_key(value) for value in column(table, on)]
     kept = [row for row, key in enumerate(keys) if key in attempts]
-    if not kept:
-        raise InputWrong(f"join: no row has the `.{on}` of any of the {partner.num_rows} attempts")
     found = [attempts[keys[row]] for row in kept]
     names = [name for name in partner.column_names if not name.startswith("$")]
     return with_columns(
-        table.take(kept), {f"{PARTNER}{name}": _gathered(column(partner, name), found) for name in names}
+        table.take(pa.array(kept, pa.int64())),
+        {f"{PARTNER}{name}": _gathered(column(partner, name), found) for name in names},
     )
 
 
@@ -70,7 +77,8 @@ def against(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.
     return with_columns(without_attempts(table).take([row for row, _ in pairs]), made)
 
 
-def _together(tables: Sequence[pa.Table]) -> pa.Table:
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """All rows of several tables, their groups told apart; a column that only some have is null elsewhere."""
     try:
         table = pa.concat_tables(_alike(_renumbered(tables)), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:

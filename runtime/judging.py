@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import torch
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
@@ -27,6 +26,7 @@ from ptc.runtime.tables import column
 from ptc.stdlib.verifiers import Graded, Refused, Verdict
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 GRADE_TOKENS = 512
@@ -89,7 +89,11 @@ class RewardModel:
 
 def text_scores(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[float]:
     """The number that a model with a reward head gives each sequence of tokens, at its last one."""
-    head = getattr(model, "score", None)
+    import torch
+
+    from ptc.runtime.forward import unadapted
+
+    head = getattr(unadapted(model), "score", None)
     if not isinstance(head, torch.nn.Module):
         raise InputWrong(f"{type(model).__name__} gives no score: a reward model ends in one number per text")
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
@@ -108,9 +112,13 @@ def text_scores(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[
 
 def _scored(model: PreTrainedModel, head: torch.nn.Module, texts: Sequence[Sequence[int]]) -> list[float]:
     """Padded on the right, where causal attention does not look."""
+    import torch
+
+    from ptc.runtime.forward import unadapted
+
     longest = max(map(len, texts))
     tokens = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts], device=model.device)
-    hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    hidden = unadapted(model).base_model(input_ids=tokens, use_cache=False).last_hidden_state
     last = torch.tensor([len(text) - 1 for text in texts], device=model.device)
     found = head(hidden[torch.arange(len(texts), device=model.device), last])
     if found.shape[-1] != 1:

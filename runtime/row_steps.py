@@ -73,8 +73,12 @@ def slice_rows(settings: Settings, tables: Tables) -> pa.Table:
 
 
 def take(settings: Settings, tables: Tables) -> pa.Table:
-    """The first `count` rows by hash of the prompt; attempts at one prompt stay in their order."""
-    known = identities(tables["rows"])
+    """The first `count` rows by hash of the prompt; attempts at one prompt stay in their order.
+
+    Of texts that ask nothing, which only a watched eval takes a few of, by hash of the text.
+    """
+    texts = "text" in tables["rows"].column_names and "prompt" not in tables["rows"].column_names
+    known = [prompt_id(text) for text in column(tables["rows"], "text")] if texts else identities(tables["rows"])
     order = sorted(range(len(known)), key=lambda index: (known[index], index))
     return tables["rows"].take(order[: settings["count"]])
 

@@ -58,7 +58,12 @@ def with_columns(table: pa.Table, columns: Mapping[str, Sequence[Any]]) -> pa.Ta
 
 
 def to_array(name: str, values: Sequence[Any]) -> pa.Array:
-    """Values as one column; without any value, one of texts. Raises `InputWrong` if their types do not agree."""
+    """Values as one column, an array as it is; without any value, one of texts.
+
+    Raises `InputWrong` if their types do not agree.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:

@@ -10,13 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InvariantBroken
+from ptc.runtime.nodes.score_claims import judge_scores
+from ptc.runtime.nodes.verdicts import VERDICT_FILE, Result, Verdict, in_words, spelled
 from ptc.runtime.statistics import (
     LEVEL,
     RESAMPLES,
@@ -35,19 +36,6 @@ from ptc.runtime.statistics import (
     support_retention,
 )
 from ptc.runtime.tables import COUNTS_FILE, column, read_table
-
-VERDICT_FILE = "verdict.json"
-Result = Literal["supported", "refuted", "undecided"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a claim. `words` is one line for a table; `numbers` are what it rests on."""
-
-    verdict: Result
-    words: str
-    numbers: Mapping[str, Json]
-    intervals: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -69,6 +57,8 @@ def claim(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     if "bits" in _counts(after).column_names:
         verdict = judge_bits(role, *_paired_bits(before, after), tolerance)
         prompts = _counts(after).num_rows
+    elif "correct" not in _counts(after).column_names:
+        verdict, prompts = judge_scores(role, _counts(before), _counts(after), tolerance)
     else:
         paired = _paired(before, after, inputs.get("again"), k)
         prompts = len(paired.after)
@@ -115,7 +105,7 @@ def judge_expansion(paired: Paired, k: int, tolerance: float) -> Verdict:
     lost = figures.support.lost - chance.lost > tolerance * solved
     measured = "expand" if expanded else figures.measured
     result: Result = "supported" if expanded else "refuted" if net.high <= 0 else "undecided"
-    words = _words("expand", measured, lost, f"NSCR {_spelled(net)}, {confirmed} prompts newly solved")
+    words = in_words("expand", measured, lost, f"NSCR {spelled(net)}, {confirmed} prompts newly solved")
     return Verdict(result, words, numbers, figures.intervals)
 
 
@@ -141,7 +131,7 @@ def judge_reshaping(paired: Paired, k: int, tolerance: float) -> Verdict:
         result = "supported"
     elif rise.high <= 0 or retention.high + chance < 1 - tolerance:
         result = "refuted"
-    words = _words("reshape", figures.measured, lost, f"Δpass@1 {_points(rise)}, SRR {retention.value:.3f}")
+    words = in_words("reshape", figures.measured, lost, f"Δpass@1 {_points(rise)}, SRR {retention.value:.3f}")
     return Verdict(result, words, numbers, figures.intervals)
 
 
@@ -157,7 +147,7 @@ def judge_consolidation(paired: Paired, k: int, tolerance: float) -> Verdict:
     elif retained.high < 1 - tolerance:
         result = "refuted"
     measured = {"supported": "consolidate", "refuted": "loss", "undecided": "neither for sure"}[result]
-    words = _words("consolidate", measured, False, f"retention {_spelled(retained)} of the carrier's pass@1")
+    words = in_words("consolidate", measured, False, f"retention {spelled(retained)} of the carrier's pass@1")
     return Verdict(result, words, figures.numbers, {"retention": retained, **figures.intervals})
 
 
@@ -181,7 +171,7 @@ def judge_bits(role: str, before: Reals, after: Reals, characters: Reals, tolera
         low, high, limit = kept.low, kept.high, 1 - tolerance
     result: Result = "supported" if low > limit else "refuted" if high < limit else "undecided"
     measured = "fewer bits" if change.high < 0 else "more bits" if change.low > 0 else "no measurable change"
-    words = _words(role.removesuffix("s"), measured, False, f"{_spelled(change)} bits per character")
+    words = in_words(role.removesuffix("s"), measured, False, f"{spelled(change)} bits per character")
     return Verdict(result, words, numbers, {"Δbits per character": change, "retention": kept})
 
 
@@ -274,14 +264,6 @@ def _with_cost(verdict: Verdict, before: Artifact, after: Artifact) -> Verdict:
 def _summary(artifact: Artifact) -> dict[str, Json]:
     document: dict[str, Json] = json.loads((artifact.path / "summary.json").read_text(encoding="utf-8"))
     return document
-
-
-def _words(claimed: str, measured: str, attrition: bool, figures: str) -> str:
-    return f"claimed {claimed}, measured {measured}{' with attrition' if attrition else ''}: {figures}"
-
-
-def _spelled(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def _points(interval: Interval) -> str:

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, InvariantBroken
-from ptc.runtime.nodes.claims import VERDICT_FILE
+from ptc.runtime.nodes.divergence import divergences
+from ptc.runtime.nodes.verdicts import VERDICT_FILE
 from ptc.runtime.statistics import Interval, Reals, bootstrap, mean_of, pass_at_k
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table
 
@@ -33,7 +34,7 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 def gate(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Writes `verdict.json` if the gate holds. Raises `InvariantBroken` with what was measured if it does not."""
     settings = node.settings
-    measured, over = _measure(settings["measure"], inputs)
+    measured, over = _measure(settings["measure"], inputs, context)
     interval = f"{_number(measured.value)} [{_number(measured.low)}, {_number(measured.high)}] over {over} prompts"
     written = node.label or settings["text"]
     context.log({"gate": written, "value": measured.value, "low": measured.low, "high": measured.high})
@@ -50,7 +51,7 @@ def gate(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
     (out / VERDICT_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def _measure(measure: str, inputs: Mapping[str, Artifact]) -> tuple[Interval, int]:
+def _measure(measure: str, inputs: Mapping[str, Artifact], context: Context) -> tuple[Interval, int]:
     """The measured quantity, and over how many prompts."""
     match measure:
         case "informative_rate":
@@ -58,6 +59,9 @@ def _measure(measure: str, inputs: Mapping[str, Artifact]) -> tuple[Interval, in
             return bootstrap(mean_of, spread), len(spread)
         case "value":
             return _value(read_table(inputs["counts"].path / COUNTS_FILE))
+        case "kl":
+            found = divergences(read_rows(inputs["rows"]), inputs["model"].path, inputs["reference"].path, context)
+            return bootstrap(mean_of, found), len(found)
     raise InputWrong(f"no gate measures `{measure}`: informative_rate(…) or an eval")
 
 
@@ -73,10 +77,15 @@ def informative_groups(rows: pa.Table) -> Reals:
 
 
 def _value(counts: pa.Table) -> tuple[Interval, int]:
-    """pass@1 of a pass rate; bits per character of the other eval."""
+    """pass@1 of a pass rate; bits per character; the mean of other scores."""
     if "bits" in counts.column_names:
         bits, characters = (np.array(column(counts, name), dtype=np.float64) for name in ("bits", "characters"))
         return bootstrap(_ratio_of_sums, bits, characters), counts.num_rows
+    if "correct" not in counts.column_names:
+        scores = np.array([score for score in column(counts, "mean_score") if score is not None], dtype=np.float64)
+        if not len(scores):
+            raise InvariantBroken("a gate needs prompts that could be judged, and there are none")
+        return bootstrap(mean_of, scores), len(scores)
     n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
     judged = n >= 1
     return bootstrap(mean_of, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())

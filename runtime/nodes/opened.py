@@ -13,6 +13,7 @@ from ptc.runtime.model_folders import context_length
 from ptc.runtime.profile import Profile
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from ptc.runtime.engines.protocol import Engine
@@ -74,9 +75,8 @@ def for_judges(profile: Profile) -> Profile:
 
 def load_reward_model(folder: Path, profile: Profile) -> PreTrainedModel:
     """A model that ends in one number per text, ready to score."""
-    from transformers import AutoModelForSequenceClassification
-
     from ptc.runtime.engines.open import dtype_of
+    from ptc.runtime.loading import load_whole
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype_of(profile))
+    model: torch.nn.Module = load_whole(folder, dtype_of(profile))
     return cast("PreTrainedModel", model.to(profile.device))

@@ -19,7 +19,10 @@ from ptc.runtime.crew import crew
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
+from ptc.runtime.judging import Weights
 from ptc.runtime.loading import load_models, save_model
+from ptc.runtime.model_folders import context_length
+from ptc.runtime.nodes.opened import OpenedModels, for_judges
 from ptc.runtime.placement import Placement
 from ptc.runtime.profile import Profile
 from ptc.runtime.rendering.rows import Counts, Rendering
@@ -97,6 +100,7 @@ class _Stage:
         self._opened = opened
         self._result: str = node.settings["result"]
         self._tokenizer = load_tokenizer(inputs[self._result].path)
+        self._beside = opened.enter_context(OpenedModels(inputs, for_judges(context.profile)))
         self._engines: dict[str, Engine] = {}
         self._canaries: dict[str, Canary] = {}
 
@@ -116,20 +120,33 @@ class _Stage:
             return fixed
         author = next(step["model"] for step in steps if step["op"] == "sample")
         engine = partial(self._engine, author)
-        live = LiveFlow(rows, steps, needs, self._tokenizer, engine, self._training.seed, drop)
+        live = LiveFlow(rows, steps, needs, self._tokenizer, engine, self._training.seed, self._judge, drop)
         self._opened.callback(live.close)
         return live
 
     def watches(self) -> list[Watching]:
         watches = []
         for watch in self._node.watches:
-            prompts = read_rows(self._context.watched[watch.prompts])
-            watches.append(Watching(watch, prompts, self._tokenizer, partial(self._engine, self._result)))
+            rows = read_rows(self._context.watched[watch.prompts])
+            needed = {name: self._context.watched[meaning] for name, meaning in watch.models.items()}
+            judges = self._opened.enter_context(OpenedModels(needed, for_judges(self._context.profile)))
+            watches.append(Watching(watch, rows, self._weights(self._result), judges))
             self._opened.callback(watches[-1].close)
         return watches
 
+    def _judge(self, step: Mapping[str, Json], name: str) -> Weights:
+        """A model that judges in a step of a flow: one of the stage, as it is then, or one that stands still."""
+        model: str = step[name]
+        return self._weights(model) if model in self._models else self._beside(model)
+
+    def _weights(self, model: str) -> Weights:
+        folder = self._inputs[model].path
+        tokenizer, context = load_tokenizer(folder), context_length(folder)
+        return Weights(model, tokenizer, context, partial(self._engine, model), lambda: self._models[model])
+
     def _engine(self, model: str, version: int) -> Engine:
         """The engine of a model, with the weights behind `version` updates; raises `InvariantBroken` otherwise."""
+        version = 0 if model in self._training.frozen else version
         if model not in self._engines:
             self._open(model, version)
         engine = self._engines[model]
@@ -140,10 +157,12 @@ class _Stage:
         return engine
 
     def _open(self, model: str, version: int) -> None:
-        profile, module = self._context.profile, self._models[model]
+        changes = model not in self._training.frozen
+        profile = self._context.profile if changes else for_judges(self._context.profile)
+        module = self._models[model]
         engine = open_engine(profile, self._inputs[model].path, module=module, version=version)
         self._engines[model] = engine
         self._opened.callback(engine.close)
-        if holds_copy(profile):
+        if changes and holds_copy(profile):
             self._canaries[model] = Canary(engine, module, dtype_of(profile), self._context.log)
             self._canaries[model].calibrate(version)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import pytest
 import torch
-from small_chat import small_llama, small_model
+from small_chat import small_llama, small_model, small_tokenizer
 
 from ptc.runtime.artifacts import InputWrong, InvariantBroken
 from ptc.runtime.engines.honoured import HONOURED
@@ -19,7 +21,11 @@ PROMPTS = [[1, 10, 11, 2], [1, 20, 21, 22, 23, 24, 25, 2], [1, 30, 2], [1, 40, 4
 END = 3
 
 
-def engine(**settings: int) -> TransformersEngine:
+def DECODE(tokens: Sequence[Sequence[int]]) -> list[str]:
+    return small_tokenizer().batch_decode([list(one) for one in tokens])
+
+
+def engine(**settings: Any) -> TransformersEngine:
     return TransformersEngine(small_model(), [END], shared=True, **settings)
 
 
@@ -155,6 +161,9 @@ EFFECTS: Mapping[str, tuple[Sampling, int, int]] = {
     "temperature": (Sampling(temperature=0.3, max_tokens=12), 4, 0),
     "top_p": (Sampling(top_p=0.2, max_tokens=12), 4, 0),
     "top_k": (Sampling(top_k=1, max_tokens=12), 4, 0),
+    "min_p": (Sampling(min_p=0.5, max_tokens=12), 4, 0),
+    "repetition_penalty": (Sampling(repetition_penalty=5.0, max_tokens=12), 4, 0),
+    "stop": (Sampling(stop=("a", "e"), max_tokens=12), 4, 0),
     "max_tokens": (Sampling(max_tokens=3), 4, 0),
 }
 """For each argument of `sample`, another value than in `Sampling(max_tokens=12)` with 4 attempts and seed 0."""
@@ -166,7 +175,30 @@ def test_every_honoured_option_has_an_effect() -> None:
 
     def drawn(sampling: Sampling, n: int, seed: int) -> list[list[tuple[int, ...]]]:
         asked = [Request(prompt, [seed_of(seed, i, k) for k in range(n)]) for i, prompt in enumerate(PROMPTS)]
-        return [[one.tokens for one in own] for own in engine().generate(asked, sampling)]
+        return [[one.tokens for one in own] for own in engine(decode=DECODE).generate(asked, sampling)]
 
     usual = drawn(Sampling(max_tokens=12), 4, 0)
     assert {name: drawn(*changed) == usual for name, changed in EFFECTS.items()} == dict.fromkeys(EFFECTS, False)
+
+
+def test_what_has_been_said_is_penalised_as_transformers_does_it() -> None:
+    model, sampling = small_model(), Sampling(temperature=0, repetition_penalty=1.7, max_tokens=12)
+    for prompt, [one] in zip(PROMPTS, engine().generate(requests(1), sampling), strict=True):
+        whole = model.generate(
+            torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=END, repetition_penalty=1.7
+        )
+        assert one.tokens == tuple(whole[0, len(prompt) :].tolist())
+
+
+def test_a_completion_ends_behind_a_stop_text_and_not_before() -> None:
+    usual = engine().generate(requests(), Sampling(max_tokens=40))
+    stopped = engine(decode=DECODE).generate(requests(), Sampling(max_tokens=40, stop=("e", "Qx", "7")))
+    cut = 0
+    for whole, one in zip(chain.from_iterable(usual), chain.from_iterable(stopped), strict=True):
+        assert one.tokens == whole.tokens[: len(one.tokens)]
+        text = DECODE([one.tokens[:-1]])[0]
+        assert not any(stop in text for stop in ("e", "Qx", "7"))
+        ended = any(stop in DECODE([one.tokens])[0] for stop in ("e", "Qx", "7"))
+        assert one.finished == (ended or one.tokens[-1] == END)
+        cut += ended
+    assert cut > 5

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
-from small_chat import save, small_model
+from small_chat import save, small_model, small_tokenizer
 from test_canary import step
 from test_engine_transformers import END, PROMPTS, requests
 from transformers import Qwen3ForCausalLM
@@ -20,6 +21,7 @@ from ptc.runtime.engines.protocol import Request, Sampling
 from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.engines.vllm import VllmEngine
 from ptc.runtime.fingerprints import same
+from ptc.runtime.sampling import distribution
 
 pytestmark = [
     pytest.mark.slow,
@@ -166,3 +168,29 @@ def test_without_vllm_the_message_names_the_extra(tmp_path: Path, monkeypatch: p
         VllmEngine(tmp_path, torch.float32, [END])
     with pytest.raises(ResourceMissing, match=r"ptc\[vllm\]"):
         VllmEngine(tmp_path, torch.float32, [END], device="cuda")
+
+
+def test_what_narrows_the_distribution_narrows_it_as_ours_does(opened: Opened) -> None:
+    """min_p and the repetition penalty: log-probabilities under the sampling distribution, token by token."""
+    if opened.dtype == torch.bfloat16:
+        pytest.skip("in bfloat16 a token may fall on either side of a border")
+    opened.reset()
+    sampling = Sampling(temperature=0.9, min_p=0.05, top_p=0.95, repetition_penalty=1.3, max_tokens=16)
+    model = small_model()
+    for prompt, attempts in zip(PROMPTS, opened.engine.generate(requests(), sampling), strict=True):
+        for one in attempts:
+            seen = torch.zeros(1, 104, dtype=torch.bool)
+            seen[0, prompt] = True
+            for place, token in enumerate(one.tokens):
+                logits = model(torch.tensor([[*prompt, *one.tokens[:place]]])).logits[:, -1].detach()
+                expected = distribution(logits, sampling, seen)[0, token]
+                assert one.logprobs[place] == pytest.approx(float(expected), abs=2e-4)
+                seen[0, token] = True
+
+
+def test_a_stop_text_ends_a_completion(opened: Opened) -> None:
+    opened.reset()
+    opened.engine._decode = lambda tokens: small_tokenizer().batch_decode([list(one) for one in tokens])
+    for one in chain.from_iterable(opened.engine.generate(requests(), Sampling(max_tokens=30, stop=("e",)))):
+        assert "e" not in small_tokenizer().decode(one.tokens[:-1])
+        assert one.finished == (one.tokens[-1] == END or "e" in small_tokenizer().decode(one.tokens[-1:]))

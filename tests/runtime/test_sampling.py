@@ -86,3 +86,21 @@ def test_temperature_top_k_and_top_p() -> None:
     assert torch.allclose(
         distribution(logits, Sampling(top_k=3, top_p=0.7)).exp(), torch.tensor([[4.0, 3.0, 0, 0]]) / 7
     )
+
+
+def test_min_p_leaves_out_what_is_less_likely_than_a_share_of_the_likeliest() -> None:
+    """Against transformers, which filters the same tokens; log-probabilities are those of what is left."""
+    from transformers import MinPLogitsWarper
+
+    logits = torch.randn(16, 50, generator=torch.Generator().manual_seed(0)) * 2
+    ours = distribution(logits, Sampling(min_p=0.2, temperature=0.7))
+    theirs = MinPLogitsWarper(0.2)(None, logits / 0.7).log_softmax(1)
+    assert torch.equal(ours.isinf(), theirs.isinf()) and ours.isinf().any(1).all()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_the_penalty_falls_on_what_was_seen_whatever_its_sign() -> None:
+    logits = torch.tensor([[2.0, -2.0, 1.0]])
+    seen = torch.tensor([[True, True, False]])
+    ours = distribution(logits, Sampling(repetition_penalty=2.0), seen)
+    torch.testing.assert_close(ours, torch.tensor([[1.0, -4.0, 1.0]]).log_softmax(1))

@@ -242,7 +242,9 @@ def test_rows_without_the_column_that_the_loss_reads_are_refused(world: World) -
 def test_a_watch_measures_and_changes_nothing(world: World, engine_copy: bool) -> None:
     profile = PROFILE.model_copy(update={"engine_copy": engine_copy})
     measured = {"n": 1, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 6, "seed": 5}
-    watch = Watch("skill", 2, "prompts", {**measured, "verifier": {"name": "exact", "options": {}}})
+    watch = Watch(
+        "skill", 2, "prompts", {"kind": "pass_rate", **measured, "verifier": {"name": "exact", "options": {}}}
+    )
     document = settings(expressions.sft(), count=16, budget=40, models=["m0"])
     document["optimizer"] = {"m0": {**ADAMW, "lr": 3e-3, "weight_decay": 0.0}}
     stage = world.train(document, "watched", profile=profile, watches=(watch,))

@@ -230,7 +230,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judged(*responses: str, answer: str = "1", deadline: float = 1.0, workers: int = 1) -> list[Any]:
-    pool = Pool("math", {}, workers, deadline)
+    pool = Pool(MATH, workers, deadline)
     try:
         return pool.judge(answered(*((response, answer) for response in responses)))
     finally:
@@ -272,7 +272,7 @@ def test_more_than_one_percent_of_errors_stops_the_run() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("hostile")
 def test_a_worker_ends_with_its_pool() -> None:
-    pool = Pool("math", {}, 1, 20.0)
+    pool = Pool(MATH, 1, 20.0)
     pool.judge(answered(("fine", "1")))
     [worker] = pool._workers
     pool.close()
@@ -285,7 +285,7 @@ def test_a_worker_ends_with_its_pool() -> None:
 def test_a_worker_ends_with_a_run_that_is_killed() -> None:
     program = (
         "from ptc.runtime.verifier_pool import _Worker\n"
-        "worker = _Worker(('math', '{}'))\n"
+        'worker = _Worker(\'{"name": "math"}\')\n'
         "worker.give({'response': 'hang', 'answer': '1'}, 600)\n"
         "print(worker._process.pid, flush=True)\n"
         "worker.take()\n"
