@@ -97,7 +97,9 @@ class _Shrinking:
         return settings if node.kind not in SMALLER else SMALLER[node.kind](settings)
 
     def watch(self, watch: Watch, became: Mapping[str, str]) -> Watch:
-        return replace(watch, every=1, prompts=became[watch.prompts], settings=self._measured(dict(watch.settings)))
+        models = {name: became[meaning] for name, meaning in watch.models.items()}
+        settings = self._measured(dict(watch.settings))
+        return replace(watch, every=1, prompts=became[watch.prompts], settings=settings, models=models)
 
     def _flows(self, flows: Mapping[str, list[Json]]) -> dict[str, Json]:
         return {name: [self._step(step) for step in steps] for name, steps in flows.items()}

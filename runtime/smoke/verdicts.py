@@ -9,7 +9,7 @@ from pathlib import Path
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InvariantBroken
 from ptc.runtime.nodes import implementation
-from ptc.runtime.nodes.claims import VERDICT_FILE
+from ptc.runtime.nodes.verdicts import VERDICT_FILE
 from ptc.runtime.smoke import Outside
 
 
