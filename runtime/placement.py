@@ -37,6 +37,8 @@ class Placement:
     """Activations are computed again on the way back instead of kept."""
     checkpoint_every: int | None = None
     """Steps."""
+    engine_is_exact: bool = False
+    """Attempts are sampled by the trainer's own implementation, in float32 as it trains."""
 
     @staticmethod
     def of(profile: Profile) -> Placement:
@@ -49,6 +51,8 @@ class Placement:
             packing=profile.packing,
             gradient_checkpointing=profile.gradient_checkpointing,
             checkpoint_every=profile.checkpoint_every,
+            engine_is_exact=profile.engine == "transformers"
+            and {profile.precision, profile.engine_precision or profile.precision} == {"float32"},
         )
 
 

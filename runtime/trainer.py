@@ -28,6 +28,7 @@ from ptc.runtime.optimizer import optimizer_of, set_learning_rate
 from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
 from ptc.runtime.placement import Placement, accelerator
 from ptc.runtime.ranks import ALONE, Ranks
+from ptc.runtime.rehearsal import Rehearsal
 from ptc.runtime.supply import Flow, Supply
 from ptc.runtime.training import Training
 
@@ -83,6 +84,14 @@ class Trainer:
         widest = max(models[name].config.vocab_size for name in self._models)
         most = placement.micro_batch_tokens or min(MICRO_BATCH_TOKENS, MICRO_BATCH_LOGITS // widest)
         self._micro_batch_tokens = most
+        self._rehearsal = Rehearsal(
+            context.node,
+            {name: learner.model for name, learner in self._learners.items()},
+            self._forward,
+            placement,
+            ranks,
+            most,
+        )
         self._counters = Counters(step=0, tokens=0)
         self._sealed: int | None = None
 
@@ -147,11 +156,15 @@ class Trainer:
                 metrics |= draws[source].metrics
                 tokens += batch.tokens
             if any(batch.samples for batch in batches.values()):
+                if step == 0:
+                    self._rehearsal.rehearse(loss, batches)
                 with training_mode(self._in_training, self._training.seed, *loss.sources, step, self._ranks.index):
                     losses.append(self._accumulate(loss, batches, statistics))
         total, *sums = self._ranks.total([sum(losses), *statistics.sums])
         for learner in self._learners.values():
             self._ranks.add_up(learner.model.parameters())
+        if step == 0:
+            self._rehearsal.verify(total)
         norms = self._gradient_norms(step, total)
         rates = self._update(step)
         self._counters = Counters(step=step + 1, tokens=self._counters.tokens + tokens)
