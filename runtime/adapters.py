@@ -74,6 +74,12 @@ class AdapterOff(torch.nn.Module):
         with self.base() as base:
             return base(*args, **arguments)
 
+    def says_what(self, learner: torch.nn.Module) -> bool:
+        """Whether the adapter is this learner's, and changes nothing yet: one of its two factors is 0."""
+        (adapted,) = self._adapted
+        fresh = all(not parameter.any() for name, parameter in adapted.named_parameters() if "lora_B" in name)
+        return adapted is learner and fresh
+
     def weights(self) -> dict[str, torch.Tensor]:
         """The base's weights under its own names."""
         return dict(_base_weights(self._adapted[0], merged=False))

@@ -66,14 +66,17 @@ class Centred:
 class Twins:
     """Which models, and which samplers, are one with a learner when its stage begins."""
 
-    def __init__(self, node: Node, engine_is_exact: bool) -> None:
-        """`engine_is_exact`: engine and trainer compute in one precision, by one implementation."""
+    def __init__(self, node: Node, engine_is_exact: bool, fresh: Mapping[str, str]) -> None:
+        """`engine_is_exact`: engine and trainer compute in one precision, by one implementation.
+
+        `fresh`: models that are a learner without its adapter, which changes nothing yet.
+        """
         self._node = node
         roles = node.settings["models"]
         learners = [name for name, role in roles.items() if role["as"] == "train"]
         self._learners = frozenset(learners)
         entries = {node.inputs[name]: name for name in reversed(learners) if name in node.inputs}
-        self._of: dict[str, str] = {}
+        self._of: dict[str, str] = dict(fresh)
         for name, role in roles.items():
             if role["as"] == "track":
                 self._of[name] = role["follows"]

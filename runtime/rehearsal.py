@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from ptc.compiler.graph import Json, Node
+from ptc.runtime.adapters import AdapterOff
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.batches import Batch
 from ptc.runtime.dropout import drops, training_mode
@@ -38,6 +39,7 @@ class Rehearsal:
     """Computes the loss and gradient of the first step, and compares them with those of the step itself."""
 
     node: Node
+    models: Mapping[str, torch.nn.Module]
     learners: Mapping[str, torch.nn.Module]
     forward: Forward
     placement: Placement
@@ -51,7 +53,7 @@ class Rehearsal:
 
     def rehearse(self, loss: Loss, batches: Mapping[str, Batch]) -> None:
         """Raises `InvariantBroken` for batches on which an identity of this loss does not hold."""
-        twins = Twins(self.node, self.placement.engine_is_exact)
+        twins = self._twins()
         terms = [term for term in self.node.settings["terms"] if term["source"] in loss.sources]
         for same in twins.same(terms):
             found = self._largest(same.difference, same.source, batches)
@@ -94,6 +96,17 @@ class Rehearsal:
                 f"the gradient of the first batch is the same however it is cut: computed twice, the two differ by "
                 f"{away / max(norm, SMALLEST):.1%}: a part of the batch was left out or counted twice"
             )
+
+    def _twins(self) -> Twins:
+        """As the first process, which alone knows what the stage was given, sees them."""
+        fresh = {
+            name: learner
+            for name, model in self.models.items()
+            for learner, learned in self.learners.items()
+            if isinstance(model, AdapterOff) and model.says_what(learned)
+        }
+        node = replace(self.node, inputs=self.ranks.told(dict(self.node.inputs)))
+        return Twins(node, self.placement.engine_is_exact, fresh)
 
     @property
     def _nats(self) -> float:

@@ -86,6 +86,7 @@ class Trainer:
         self._micro_batch_tokens = most
         self._rehearsal = Rehearsal(
             context.node,
+            models,
             {name: learner.model for name, learner in self._learners.items()},
             self._forward,
             placement,

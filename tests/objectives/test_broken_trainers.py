@@ -24,6 +24,7 @@ from enumerable.world import Stage, World
 from ptc import cli
 from ptc.runtime import rollouts, trainer
 from ptc.runtime.artifacts import InvariantBroken
+from ptc.runtime.loading import load_model
 from ptc.runtime.losses.totals import Totals
 from ptc.runtime.nodes import train as node
 
@@ -70,13 +71,13 @@ def moved(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def other_reference(patch: Patch) -> None:
-    load, loaded = node.load_model, list[Path]()
+    load = node.load_models
 
-    def faulty(folder: Path) -> Any:
-        loaded.append(folder)
-        return moved(load(folder)) if len(loaded) == 2 else load(folder)
+    def faulty(folders: Any, trained: Any, standing: Any) -> Any:
+        models = load(folders, trained, standing)
+        return {name: model if name in trained else moved(model) for name, model in models.items()}
 
-    patch.setattr(node, "load_model", faulty)
+    patch.setattr(node, "load_models", faulty)
 
 
 def dropped_micro_batch(patch: Patch) -> None:
@@ -131,7 +132,7 @@ def stale_rollouts(patch: Patch) -> None:
     open_engine = node.open_engine
 
     def faulty(profile: Any, folder: Path, *, module: Any, version: int) -> Any:
-        return open_engine(profile, folder, module=moved(node.load_model(folder)), version=version)
+        return open_engine(profile, folder, module=moved(load_model(folder)), version=version)
 
     patch.setattr(node, "open_engine", faulty)
 
