@@ -18,7 +18,8 @@ from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.batches import Batch
 from ptc.runtime.dropout import drops, training_mode
 from ptc.runtime.identities import Twins, centred
-from ptc.runtime.loss import Forward, Loss, Prepared
+from ptc.runtime.loss import Loss, Prepared
+from ptc.runtime.losses.asking import Forward
 from ptc.runtime.placement import Placement
 from ptc.runtime.ranks import Ranks
 
@@ -67,10 +68,12 @@ class Rehearsal:
         as_one = Loss(
             [(term["weight"], twins.as_one(term["loss"], term["source"])) for term in terms],
             [term["source"] for term in terms],
+            [name for name in self.models if name not in self.learners],
         )
-        rehearsed = as_one if as_one.splits == loss.splits and set(as_one.sources) == set(loss.sources) else loss
+        rehearsed = as_one if set(as_one.sources) == set(loss.sources) and _cuts(as_one) >= _cuts(loss) else loss
         with self._without_gradients() as products:
-            self._expected.append(self._accumulated(rehearsed, rehearsed.prepare(batches)))
+            prepared = rehearsed.prepare(batches, 0, self.forward, self._cut)
+            self._expected.append(self._accumulated(rehearsed, prepared))
             products.append(self._fingerprint())
         self._products = products[0] if self._products is None else self._products + products[0]
 
@@ -126,7 +129,7 @@ class Rehearsal:
         prepared = loss.prepare({source: batches[source]})
         found = [0.0] * self.ranks.count
         with torch.no_grad():
-            for start, stop in self._slices(batches[source].widths):
+            for start, stop in self._share(batches[source].widths):
                 value = float(loss.part(prepared, start, stop, self.forward, source).loss)
                 found[self.ranks.index] = value if not value <= found[self.ranks.index] else found[self.ranks.index]
         return max(self.ranks.total(found), key=lambda value: (value != value, value))
@@ -143,22 +146,28 @@ class Rehearsal:
         return total if parts == once else total - (parts - once) * loss.constant_part(prepared)
 
     def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[torch.Tensor]:
-        if loss.splits:
+        if prepared.splits:
             for source, batch in prepared.batches.items():
-                for start, stop in self._slices(batch.widths):
+                for start, stop in self._share(batch.widths):
                     yield loss.part(prepared, start, stop, self.forward, source).loss
         elif self.ranks.first:
             yield loss.whole(prepared, self.forward).loss
 
-    def _slices(self, widths: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """This process's share of the samples, from the end on, in parts of half the size that the trainer's have."""
+    def _share(self, widths: Sequence[int]) -> list[tuple[int, int]]:
+        """This process's samples, as many as any other's."""
         first, stop = (len(widths) * rank // self.ranks.count for rank in (self.ranks.index, self.ranks.index + 1))
-        most = max(1, min(self.placement.micro_batch or len(widths), len(widths) - first) // 2)
+        return self._cut(widths[:stop], first)
+
+    def _cut(self, widths: Sequence[int], first: int = 0) -> list[tuple[int, int]]:
+        """Micro-batches of half the size that the trainer's have, made from the end on."""
+        parts, stop = list[tuple[int, int]](), len(widths)
+        most = max(1, min(self.placement.micro_batch or stop, stop - first) // 2)
         while stop > first:
             width = max(1, widths[stop - 1])
             start = max(first, stop - max(1, min(most, self.most_tokens // 2 // width)))
-            yield start, stop
+            parts.append((start, stop))
             stop = start
+        return parts[::-1]
 
     def _fingerprint(self) -> torch.Tensor:
         """The products of all gradients, tensor by tensor, with fixed directions."""
@@ -192,6 +201,11 @@ class _Aside:
     def _give(self, gradients: Sequence[torch.Tensor | None]) -> None:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
+
+
+def _cuts(loss: Loss) -> bool:
+    """Whether a loss can be taken in micro-batches."""
+    return loss.splits or loss.splits_in_two_passes
 
 
 def violated(what: str) -> InvariantBroken:

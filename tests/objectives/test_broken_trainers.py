@@ -36,6 +36,7 @@ STAGES = {
     "sft": (Stage(roles=POLICY, loss="sft(rows, policy)", **SHORT), repeated(DEMOS)),
     "dpo": (Stage(roles=HELD, loss="dpo(rows, policy, reference)", **SHORT), pairs(PAIR)),
     "grpo": (Stage(roles=HELD, loss="grpo(rollouts, policy, reference, kl = 0.1)", **LIVE), ROWS),
+    "passes": (Stage(roles=POLICY, loss="off_policy_grpo(rollouts, policy)", settings="passes = 2", **LIVE), ROWS),
 }
 
 
@@ -81,18 +82,18 @@ def other_reference(patch: Patch) -> None:
 
 
 def dropped_micro_batch(patch: Patch) -> None:
-    slices = trainer.Trainer._slices
-    patch.setattr(trainer.Trainer, "_slices", lambda self, widths: iter(list(slices(self, widths))[:-1]))
+    slices = trainer.Trainer._cut
+    patch.setattr(trainer.Trainer, "_cut", lambda *args: iter(list(slices(*args))[:-1]))
 
 
 def doubled_micro_batch(patch: Patch) -> None:
-    slices = trainer.Trainer._slices
+    slices = trainer.Trainer._cut
 
-    def faulty(self: Any, widths: Any) -> Iterator[tuple[int, int]]:
-        cuts = list(slices(self, widths))
+    def faulty(*args: Any) -> Iterator[tuple[int, int]]:
+        cuts = list(slices(*args))
         return iter([*cuts, cuts[0]])
 
-    patch.setattr(trainer.Trainer, "_slices", faulty)
+    patch.setattr(trainer.Trainer, "_cut", faulty)
 
 
 def gradient_of_the_last_micro_batch_only(patch: Patch) -> None:
@@ -143,6 +144,22 @@ def sharper_sampling(patch: Patch) -> None:
     patch.setattr(rollouts, "sample", lambda *args: sample(*args[:3], replace(args[3], temperature=0.7), *args[4:]))
 
 
+def old_start(patch: Patch) -> None:
+    """What the policy said at the start of the batch is kept, and then mixed up."""
+    taken_up = trainer.Trainer._taken_up
+
+    def faulty(self: Any, source: str, draw: Any) -> Any:
+        with torch.no_grad():
+            kept = [parameter.clone() for parameter in self._models["m0"].parameters()]
+            moved(self._models["m0"])
+            found = taken_up(self, source, draw)
+            for parameter, before in zip(self._models["m0"].parameters(), kept, strict=True):
+                parameter.copy_(before)
+        return found
+
+    patch.setattr(trainer.Trainer, "_taken_up", faulty)
+
+
 def means_of_other_counts(patch: Patch) -> None:
     of = Totals.of
 
@@ -164,6 +181,7 @@ FAULTS: list[tuple[Callable[[Patch], None], str, str]] = [
     (averaged_gradient, "grpo", "the gradient of the first batch is the same however it is cut"),
     (stale_rollouts, "grpo", "the engine gives the tokens .* so every ratio is 1: they differ by"),
     (sharper_sampling, "grpo", "the engine gives the tokens .* not by this distribution"),
+    (old_start, "passes", "`policy` as the first batch was taken up is `policy` as it is learned from"),
     (means_of_other_counts, "grpo", "advantages of a group sum to"),
 ]
 
