@@ -57,6 +57,18 @@ def test_a_missing_file(tmp_path: Path) -> None:
         load_profile(tmp_path / "none.toml")
 
 
+def test_models_in_parts_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, 'device = "cpu"\nsharding = "full"\n')
+    with pytest.raises(ResourceMissing, match="every training process holds whole models in this version"):
+        load_profile(path)
+    assert load_profile(path, here=False).sharding == "full"
+
+
+def test_micro_batches_are_cut_in_one_way(tmp_path: Path) -> None:
+    with pytest.raises(InputWrong, match="micro_batch and micro_batch_tokens are two ways to say one thing"):
+        load_profile(written(tmp_path, "micro_batch = 2\nmicro_batch_tokens = 64\n"))
+
+
 def test_gpus_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "_gpus_installed", lambda: 1)
     path = written(tmp_path, 'device = "cuda"\ndevices = 8\n')
