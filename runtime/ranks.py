@@ -74,14 +74,35 @@ class Ranks:
         content = json.dumps(document, default=vars).encode() if self.first else b""
         length = torch.tensor([len(content)], device=self._device)
         distributed.broadcast(length, 0)
-        sent = torch.zeros(int(length), dtype=torch.uint8, device=self._device)
-        if self.first:
-            sent.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        sent = self._sent(content, int(length))
         distributed.broadcast(sent, 0)
-        return document if self.first else json.loads(sent.cpu().numpy().tobytes())
+        return document if self.first else _read(sent)
+
+    def gathered(self, document: Json) -> list[Json]:
+        """What each process says, in their order."""
+        if self.count == 1:
+            return [document]
+        content = json.dumps(document, default=vars).encode()
+        lengths = [torch.zeros(1, dtype=torch.long, device=self._device) for _ in range(self.count)]
+        distributed.all_gather(lengths, torch.tensor([len(content)], device=self._device))
+        longest = max(map(int, lengths))
+        sent = [self._sent(b"", longest) for _ in range(self.count)]
+        distributed.all_gather(sent, self._sent(content, longest))
+        return [_read(one[: int(length)]) for one, length in zip(sent, lengths, strict=True)]
+
+    def _sent(self, content: bytes, size: int) -> torch.Tensor:
+        """Bytes as a tensor of that size."""
+        sent = torch.zeros(size, dtype=torch.uint8, device=self._device)
+        if content:
+            sent[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        return sent
 
 
 ALONE = Ranks()
+
+
+def _read(sent: torch.Tensor) -> Json:
+    return json.loads(sent.cpu().numpy().tobytes())
 
 
 def _buckets(parameters: Sequence[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
