@@ -8,7 +8,7 @@ micro-batches add up to the gradient of the batch, however it was cut. The tree 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,6 +54,10 @@ class Part:
     loss: torch.Tensor
     statistics: Mapping[tuple[str, str], Statistics]
     """Of the tokens that bear loss, by model that learns and column."""
+    roots: tuple[Expression, ...]
+    """Of the trees that it was computed by."""
+    value: Callable[[Expression], torch.Tensor]
+    """What a node, of these trees or above them, is worth on the micro-batch."""
 
 
 class Loss:
@@ -86,6 +90,11 @@ class Loss:
         """Whether the gradients of micro-batches add up to that of the batch, as the loss is written, …"""
         self.splits_in_two_passes = self._formula.in_two_passes.splits
         """… or once what carries no gradient is known of the whole batch."""
+
+    @property
+    def roots(self) -> tuple[Expression, ...]:
+        """The trees of its terms, as they are written."""
+        return tuple(self._formula.roots)
 
     @property
     def shares_prompts(self) -> bool:
@@ -161,7 +170,8 @@ def _evaluated(prepared: Prepared, spans: Mapping[str, tuple[int, int]], forward
     loss = torch.zeros((), device=place.device)
     for weight, root in prepared.formula.terms:
         loss = loss + weight.at(prepared.step) * evaluation.value(root)
-    return Part(loss, {(model, column): each for (model, _, column), each in evaluation.statistics.items()})
+    statistics = {(model, column): each for (model, _, column), each in evaluation.statistics.items()}
+    return Part(loss, statistics, tuple(prepared.formula.roots), evaluation.value)
 
 
 def _several(batches: Mapping[str, Batch], cut: Cut) -> bool:

@@ -23,7 +23,7 @@ from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
 from ptc.runtime.forward import Answer, answers, unadapted
 from ptc.runtime.loss import Loss, Part, Prepared
-from ptc.runtime.metrics import TokenStatistics
+from ptc.runtime.metrics import Measurements
 from ptc.runtime.optimizer import optimizer_of, set_learning_rate
 from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
 from ptc.runtime.placement import Placement, accelerator
@@ -148,7 +148,8 @@ class Trainer:
         """One optimizer step. Nothing changes until its last lines: an interruption leaves the state of its start."""
         started = monotonic()
         step = self._counters.step
-        losses, statistics, metrics = list[float](), TokenStatistics(), dict[str, float]()
+        losses, metrics = list[float](), dict[str, float]()
+        measured = Measurements(self._training.losses, self._training.trained)
         tokens = 0
         draws = self._supply.draws(step)
         for loss in self._training.losses:
@@ -160,8 +161,8 @@ class Trainer:
                 if step == 0:
                     self._rehearsal.rehearse(loss, batches)
                 with training_mode(self._in_training, self._training.seed, *loss.sources, step, self._ranks.index):
-                    losses.append(self._accumulate(loss, batches, statistics))
-        total, *sums = self._ranks.total([sum(losses), *statistics.sums])
+                    losses.append(self._accumulate(loss, batches, measured))
+        total, *sums = self._ranks.total([sum(losses), *measured.sums])
         for learner in self._learners.values():
             self._ranks.add_up(learner.model.parameters())
         if step == 0:
@@ -175,13 +176,13 @@ class Trainer:
             **self._named("learning_rate", rates),
             "epoch": (step + 1) / self._supply.steps_per_epoch,
             "num_tokens": float(self._counters.tokens),
-            **statistics.metrics(*sums),
+            **measured.metrics(sums),
             **metrics,
             "step_time": monotonic() - started,
             **{name: value for observer in self._observers for name, value in observer(step + 1).items()},
         }
 
-    def _accumulate(self, loss: Loss, batches: Mapping[str, Batch], statistics: TokenStatistics) -> float:
+    def _accumulate(self, loss: Loss, batches: Mapping[str, Batch], measured: Measurements) -> float:
         """Adds the gradient of this process's share of the global batches, micro-batch by micro-batch.
 
         Returns its share of the loss: those of all processes add up to the loss.
@@ -192,7 +193,7 @@ class Trainer:
             if part.loss.requires_grad:
                 self._accelerator.backward(part.loss)
             total, parts = total + float(part.loss.detach()), parts + 1
-            self._observe(part, statistics)
+            measured.add(part)
         once = 1 if self._ranks.first else 0
         return total if parts == once else total - (parts - once) * loss.constant_part(prepared)
 
@@ -229,11 +230,6 @@ class Trainer:
         """The draw with what its loss wants to know of the models as they are when it is taken up."""
         loss, device = self._training.loss_of(source), self._accelerator.device
         return replace(draw, groups=loss.taken_up(draw.groups, self._forward, self._cut, source, device))
-
-    def _observe(self, part: Part, statistics: TokenStatistics) -> None:
-        for (_, column), measured in part.statistics.items():
-            if column != "rejected":
-                statistics.add(measured)
 
     def _gradient_norms(self, step: int, loss: float) -> list[float]:
         """Global norm of each learner's gradient, before it is clipped here. Refuses what would spoil the weights."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -32,7 +33,8 @@ class Measure:
     of: Expression
 
 
-def measures(roots: Sequence[Expression], learners: AbstractSet[str]) -> list[Measure]:
+@cache
+def measures(roots: tuple[Expression, ...], learners: frozenset[str]) -> list[Measure]:
     """What is measured of a loss; of two of one name the one that is written first."""
     nodes = list(walked(roots))[::-1]
     found = [*_divergences(nodes, learners), *_clipped(nodes), *_compared(nodes), *_log_probabilities(nodes, learners)]
