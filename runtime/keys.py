@@ -25,6 +25,7 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "gym": ("reasoning-gym",),
     "bpe": ("tokenizers",),
     "new_model": ("torch", "transformers"),
+    "merge": ("torch",),
     "lora": ("torch", "transformers", "peft"),
     "merge_adapter": ("torch", "transformers", "peft"),
     "value_head": ("transformers",),

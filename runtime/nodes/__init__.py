@@ -34,6 +34,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "local_model": ("models", "local_model"),
     "hub_model": ("models", "hub_model"),
     **{kind: ("derived", kind) for kind in DERIVED},
+    "merge": ("merging", "merge"),
     "sample": ("sample", "sample_node"),
     "score": ("score", "score"),
     "train": ("train", "train"),
