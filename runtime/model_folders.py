@@ -23,6 +23,9 @@ LONGEST_HEADER = 100_000_000
 """Bytes; the limit of the format's own library."""
 INDEX = "model.safetensors.index.json"
 
+HEADS = ("ForCausalLM", "ForSequenceClassification", "ForTokenClassification")
+"""How the architectures end that write text, that give a number per text, and a number per token."""
+
 TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken", "LICENSE*", "NOTICE*")
 """Files of a checkpoint that are taken over; weights of other formats beside safetensors are left behind."""
 
@@ -131,8 +134,10 @@ def _require(folder: Path) -> None:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise InputWrong(f"{folder} has no tokenizer (tokenizer.json)")
     config = read_json(folder / "config.json")
-    if not any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or []):
-        raise InputWrong(f"{folder}/config.json names no architecture that writes text (…ForCausalLM)")
+    if not any(str(name).endswith(HEADS) for name in config.get("architectures") or []):
+        raise InputWrong(
+            f"{folder}/config.json names no architecture that writes text or judges it (…{', …'.join(HEADS)})"
+        )
     names = {WEIGHTS}
     if (folder / INDEX).is_file():
         names = set(read_json(folder / INDEX).get("weight_map", {}).values())

@@ -233,3 +233,18 @@ def test_gkd_on_its_own_responses(tmp_path: Path) -> None:
         patch.setattr(GKDTrainer, "compute_loss", of_what_was_drawn)
         script("gkd", tmp_path, runs.in_order(rows, drawn), "GKDConfig", overrides(tmp_path, lmbda=1.0))
     assert_alike(tmp_path, "gkd")
+
+
+def test_reward(tmp_path: Path) -> None:
+    """The head is new: TRL begins with the one that the program made."""
+    rows = with_prompts_inside(runs.preferences(40))
+    runs.write(tmp_path / "rows.jsonl", rows)
+    runs.tiny(tmp_path / "base", 1)
+    with_head = (
+        'stage judged {\n  train judge = reward_head(hf.model("Qwen/Qwen3-0.6B"))',
+        'model start = reward_head(local.model("base"))\nexport start to "model"\n'
+        "stage judged {\n  train judge = start",
+    )
+    drawn = runs.ours(tmp_path, program("reward", LOCAL_PAIRS, with_head, ("lr = 1e-4", f"lr = {RATE}")))
+    script("reward", tmp_path, runs.in_order(rows, drawn), "RewardConfig", overrides(tmp_path))
+    assert_alike(tmp_path, "reward")

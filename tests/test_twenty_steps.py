@@ -139,3 +139,30 @@ def test_grpo(tmp_path: Path) -> None:
     compared(tmp_path, trainer)
     for side in ("low", "high"):
         assert any(row.get(f"clip_ratio/{side}_mean", 0) > 0 for row in trainer.state.log_history)
+
+
+def test_reward_model(tmp_path: Path) -> None:
+    """The head is new: TRL begins with the one that the program made."""
+    from trl import RewardConfig, RewardTrainer
+
+    rows = runs.preferences(STEPS * BATCH)
+    runs.write(tmp_path / "rows.jsonl", rows)
+    runs.tiny(tmp_path / "base", 1)
+    body = ("train judge = start", "minimize bradley_terry(rows, judge, center = 0.01)")
+    text = program("bradley_terry", *body, rate=1e-3).replace(
+        'model base = local.model("model")',
+        'model start = reward_head(local.model("base"))\nexport start to "model"',
+    )
+    drawn = runs.ours(tmp_path, text)
+    settings = runs.arguments(
+        tmp_path,
+        learning_rate=1e-3,
+        center_rewards_coefficient=0.01,
+        per_device_train_batch_size=BATCH,
+        max_steps=STEPS,
+        train_sampling_strategy="sequential",
+    )
+    trainer = RewardTrainer(
+        str(tmp_path / "model"), args=RewardConfig(**settings), train_dataset=runs.in_order(rows, drawn)
+    )
+    compared(tmp_path, trainer)
