@@ -32,8 +32,6 @@ MODELS = frozenset(
 TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))
 EVALS = frozenset(("pass_rate", "reward", "win_rate", "bits_per_character"))
 MEASURES = frozenset(("informative_rate", "value", "kl"))
-SETTINGS = frozenset(("max_length", "seed", "truncate", "mask", "on_zero_std", "dropout"))
-"""Settings of a stage beside `batch`, `budget` and `optimizer`; another must have its default."""
 OPERATIONS = frozenset(
     (
         *("constant", "anneal", "column", "length", "logp", "logp_all", "value", "score"),
@@ -134,7 +132,6 @@ def _stage(stage: core.Stage, seen: set[int]) -> Iterator[Refusal]:
     for gate in stage.gates:
         if gate.measure not in MEASURES:
             yield gate.span, f"a gate on `{gate.measure}`", ""
-    yield from _settings(stage)
 
 
 def _term(stage: core.Stage, term: core.Term, seen: set[int]) -> Iterator[Refusal]:
@@ -151,9 +148,3 @@ def _unknown_to_the_runtime(loss: core.Expression) -> Iterator[str]:
         return
     for op in sorted({part.op for part in parts} - OPERATIONS):
         yield f"an objective with `{op}`"
-
-
-def _settings(stage: core.Stage) -> Iterator[Refusal]:
-    for name in stage.settings:
-        if name not in SETTINGS and name in stage.places:
-            yield stage.places[name], f"`{name}`", "leave it out"

@@ -23,7 +23,7 @@ from ptc.runtime.losses.needs import Needs
 from ptc.runtime.losses.parsing import Parser, mentions
 from ptc.runtime.losses.place import Place
 from ptc.runtime.losses.totals import Totals
-from ptc.runtime.losses.tree import SAMPLE, STEP, Course, Expression, largest_without_forward, walked
+from ptc.runtime.losses.tree import SAMPLE, STEP, At, Course, Expression, largest_without_forward, walked
 from ptc.runtime.losses.vocabulary import Statistics
 
 Weight = float | Json
@@ -101,6 +101,10 @@ class Loss:
         """Whether sources have one number per prompt in common."""
         return any(len({arg.source for arg in node.args if arg.axes}) > 1 for node in walked(self._formula.roots))
 
+    def asks_at_start(self, source: str) -> bool:
+        """Whether a model is asked of a source as it was when the rollout batch was taken up."""
+        return any(leaf.source == source for leaf in self._formula.asked("batch_start"))
+
     def needs(self, source: str | None = None) -> Needs:
         """What must be known of the samples of a source, or of the only one."""
         return self._needs[source or self._only]
@@ -112,12 +116,13 @@ class Loss:
         cut: Cut,
         source: str | None = None,
         device: torch.device = CPU,
+        at: At = "batch_start",
     ) -> Sequence[Sequence[Sample]]:
         """Samples of a source that bring along what models say of them now: what is asked `at: batch_start`.
 
         To be called once for each rollout batch, when it is taken up. The samples keep it through all their steps.
         """
-        asked = [leaf for leaf in self._formula.asked("batch_start") if leaf.source == (source or self._only)]
+        asked = [leaf for leaf in self._formula.asked(at) if leaf.source == (source or self._only)]
         return with_kept(groups, asked, forward, cut, device) if asked else groups
 
     def prepare(

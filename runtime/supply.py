@@ -8,13 +8,15 @@ all are fixed, they are drawn in rollouts too.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ptc.compiler.graph import Json
 from ptc.runtime.batches import Draw, Order, Sample
+from ptc.runtime.precomputing import Precomputed
 from ptc.runtime.ranks import Ranks
 from ptc.runtime.training import Rhythm, Training
 
@@ -72,13 +74,19 @@ class Supply:
         taken_up: Callable[[str, Draw], Draw] = lambda source, draw: draw,
     ) -> None:
         """`taken_up` adds to a draw of a source what has to be known of the models when it is taken up."""
-        self._flows = flows
+        self._flows = dict(flows)
         self._ranks = ranks
         self._taken_up = taken_up
         self._rhythm: Rhythm = training.rhythm
         self._follows = training.follows
         live = [source for source in training.sources if source in training.live]
         self._rolled = live or training.sources
+        self._anchored = [
+            source
+            for source in training.sources
+            if source not in (*self._rolled, *training.follows) and training.loss_of(source).asks_at_start(source)
+        ]
+        """Fixed sources beside live ones of which something must be known when the rollout is taken up."""
         self._orders = {
             source: Order(training.seed, source, flows[source].size, training.batch[source])
             for source in training.sources
@@ -98,7 +106,10 @@ class Supply:
     def _drawn(self, step: int) -> dict[str, Draw]:
         if self._rollout is None or self._rollout.start != self._rhythm.start(step):
             self._rollout = self._sampled(step)
-        draws = {source: drawn[self._rhythm.batch(step)] for source, drawn in self._rollout.draws.items()}
+        places = dict.fromkeys(self._anchored, step - self._rollout.start)
+        draws = {
+            source: drawn[places.get(source, self._rhythm.batch(step))] for source, drawn in self._rollout.draws.items()
+        }
         for source, order in self._orders.items():
             if source not in draws:
                 draws[source] = self._taken_up(source, self._flows[source].draw(step, order.units(step)))
@@ -106,6 +117,12 @@ class Supply:
             if source not in draws:
                 draws[source] = self._taken_up(source, self._flows[source].at(step, draws[leader]))
         return draws
+
+    def precompute(self, asked: Callable[[str, Draw], Draw], sources: Iterable[str]) -> None:
+        """Draws of these fixed sources bring along, from now on, what `asked` adds to them now."""
+        for source in sources:
+            flow, order = self._flows[source], self._orders[source]
+            self._flows[source] = Precomputed.of(flow, order, partial(asked, source))
 
     def save(self, folder: Path, step: int) -> None:
         """Writes down the rollout that the next step goes on with, if there is one."""
@@ -131,6 +148,9 @@ class Supply:
             if source in self._follows:
                 leading = draws[self._follows[source]]
                 draws[source] = [self._flows[source].at(self._rhythm.start(step), drawn) for drawn in leading]
+        for source in self._anchored:
+            steps = range(self._rhythm.start(step), self._rhythm.start(step) + self._rhythm.updates)
+            draws[source] = [self._flows[source].draw(each, self._orders[source].units(each)) for each in steps]
         known = {source: [self._taken_up(source, drawn) for drawn in own] for source, own in draws.items()}
         return Rollout(self._rhythm.start(step), known)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from time import monotonic
@@ -23,6 +24,7 @@ from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
 from ptc.runtime.forward import Answer, answers, unadapted
 from ptc.runtime.loss import Loss, Part, Prepared
+from ptc.runtime.losses.tree import At
 from ptc.runtime.metrics import Measurements
 from ptc.runtime.optimizer import optimizer_of, set_learning_rate
 from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
@@ -98,6 +100,8 @@ class Trainer:
 
     def run(self) -> None:
         """Raises `InvariantBroken` before an update with numbers that are not finite; on `Interrupted` saves first."""
+        if self._ranks.first:
+            self._supply.precompute(partial(self._taken_up, at="stage_start"), sorted(self._training.precomputed))
         self._resume()
         every = self._placement.checkpoint_every or max(1, ceil(self._steps / CHECKPOINTS))
         try:
@@ -226,10 +230,10 @@ class Trainer:
         with torch.set_grad_enabled(learns), self._accelerator.autocast():
             return answers(self._models[model], [batch.sequences[column] for column in columns], lay)
 
-    def _taken_up(self, source: str, draw: Draw) -> Draw:
-        """The draw with what its loss wants to know of the models as they are when it is taken up."""
+    def _taken_up(self, source: str, draw: Draw, at: At = "batch_start") -> Draw:
+        """The draw with what its loss wants to know of the models as they are now."""
         loss, device = self._training.loss_of(source), self._accelerator.device
-        return replace(draw, groups=loss.taken_up(draw.groups, self._forward, self._cut, source, device))
+        return replace(draw, groups=loss.taken_up(draw.groups, self._forward, self._cut, source, device, at))
 
     def _gradient_norms(self, step: int, loss: float) -> list[float]:
         """Global norm of each learner's gradient, before it is clipped here. Refuses what would spoil the weights."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import ceil
 
 from ptc.compiler.graph import Json
 from ptc.runtime.learning_rates import OptimizerSettings
 from ptc.runtime.loss import Loss, losses_of
+from ptc.runtime.precomputing import asked_once, precomputed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,8 @@ class Training:
     """One for each set of sources that terms bring together, the first term's first."""
     follows: Mapping[str, str]
     """Of sources that share their prompts, those that are drawn at the prompts of another, and that one."""
+    precomputed: AbstractSet[str]
+    """Sources of which frozen models are asked once, before the first step."""
     batch: Mapping[str, int]
     """Rows of a fixed source, prompts of a live one."""
     live: frozenset[str]
@@ -85,7 +89,13 @@ class Training:
     @staticmethod
     def of(settings: Mapping[str, Json]) -> Training:
         roles = settings["models"]
-        losses = losses_of(settings["terms"], set(roles) - set(_named(roles, "train")))
+        still = set(roles) - set(_named(roles, "train"))
+        terms, losses = settings["terms"], losses_of(settings["terms"], still)
+        follows = {source: leader for loss in losses for source, leader in _following(loss, settings["flows"])}
+        if settings.get("precompute"):
+            standing = [source for source, steps in settings["flows"].items() if not steps and source not in follows]
+            terms = asked_once(terms, _named(roles, "freeze"), standing)
+            losses = losses_of(terms, still)
         batch = {source: _drawn(settings, source) for source in settings["batch"]}
         dropout = settings.get("dropout")
         return Training(
@@ -93,7 +103,8 @@ class Training:
             frozen=sorted(_named(roles, "freeze")),
             tracked={name: Following.of(roles[name]) for name in sorted(_named(roles, "track"))},
             losses=losses,
-            follows={source: leader for loss in losses for source, leader in _following(loss, settings["flows"])},
+            follows=follows,
+            precomputed=precomputed(terms),
             batch=batch,
             live=frozenset(source for source in batch if settings["flows"].get(source)),
             rhythm=_rhythm(settings, batch),

@@ -241,12 +241,14 @@ def test_python_outside_is_called_only_if_the_run_allows_it(
 def test_what_cannot_be_run_yet_is_refused_at_plan_and_not_at_check(
     empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watched = PROGRAM.replace("2 steps\n", "2 steps\n  watch reading every 1 step\n")
-    watched = watched.replace("stage cold", "eval reading = bits_per_character(demos)\nstage cold")
-    (empty_folder / "program.pt").write_text(watched)
+    others = 'gym("chain_sum", size = 64, seed = 2) |> prompts(.question, answer = .answer)'
+    searched = f'eval skill = pass_rate({others}, exact, n = 2, scaffold = "search")\nstage cold'
+    text = PROGRAM.replace("stage cold", searched).replace("2 steps\n", "2 steps\n  ensure skill >= 1%\n")
+    text = text.replace("edition 2026\n", "edition 2026\nfrom std.verifiers import exact\n")
+    (empty_folder / "program.pt").write_text(text)
     assert main(["check", "program.pt"]) == 0
     assert main(["graph", "program.pt"]) == 0
     capsys.readouterr()
     for command in ("plan", "run"):
         assert main([command, "program.pt"]) == 2
-        assert "error[N110]: watching `reading` cannot be run" in capsys.readouterr().err
+        assert "error[N110]: a search cannot be run" in capsys.readouterr().err

@@ -70,9 +70,10 @@ def pointwise(op: str, args: list[torch.Tensor]) -> torch.Tensor:
     return result
 
 
-At = Literal["", "batch_start", "step_start"]
-"""Of which weights something is asked: of those that stand, with their gradient; of those with which the rollout batch
-was taken up, which its samples bring along; of those that stand, but without gradient and before all micro-batches."""
+At = Literal["", "stage_start", "batch_start", "step_start"]
+"""Of which weights something is asked: of those that stand, with their gradient; of those with which the stage began or
+the rollout batch was taken up, which its samples bring along; of those that stand, but without gradient and before all
+micro-batches."""
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,16 @@ from typing import Any
 import loss_expressions as expressions
 import pytest
 import torch
-from loss_cases import tiny_model
-from training_cases import AttemptsFlow, Stage, flow_for, settings
+from loss_cases import rollouts, tiny_model
+from training_cases import AttemptsFlow, MemoryFlow, Stage, flow_for, settings
 
 from ptc.compiler.graph import Node
 from ptc.runtime import checkpoint
 from ptc.runtime.artifacts import Interrupted
 from ptc.runtime.batches import Draw, Order
 from ptc.runtime.placement import Placement
-from ptc.runtime.supply import Rollout
+from ptc.runtime.ranks import ALONE
+from ptc.runtime.supply import Rollout, Supply
 from ptc.runtime.trainer import Trainer
 from ptc.runtime.training import Training
 
@@ -111,3 +112,63 @@ def test_a_rollout_comes_back_from_text_as_it_was() -> None:
     flow = flow_for("grpo", tiny_model(1))
     rollout = Rollout(4, {"s0": [flow.draw(4, [0, 1]), flow.draw(4, [2])]})
     assert Rollout.parse(rollout.text).text == rollout.text
+
+
+def anchored() -> dict[str, Any]:
+    """A ratio to the policy as it was when the rollout was taken up: a proximal step."""
+    before = {**expressions.logp("m0"), "at": "batch_start"}
+    ratio = expressions.apply("exp", expressions.apply("sub", expressions.logp("m0"), before))
+    held = expressions.apply("clamp", ratio, expressions.constant(0.9), expressions.constant(1.1))
+    gain = expressions.apply(
+        "min",
+        expressions.apply("mul", ratio, expressions.advantage()),
+        expressions.apply("mul", held, expressions.advantage()),
+    )
+    return expressions.per_sample(expressions.apply("neg", gain))
+
+
+def test_what_is_asked_at_the_start_of_a_rollout_resumes_bit_for_bit(tmp_path: Path) -> None:
+    made = document(4, 2)
+    made["terms"][0]["loss"] = anchored()
+    whole = Stage.at(tmp_path / "whole")
+    expected, _ = run(made, whole)
+    assert whole.metric("clip_ratio/region_mean")[0] == 0.0 and max(whole.metric("clip_ratio/region_mean")) > 0
+    for step in (1, 3, 6):
+        stage = Stage.at(tmp_path / str(step), interrupt_after=step)
+        with pytest.raises(Interrupted):
+            run(made, stage)
+        stage.interrupt_after = None
+        again, _ = run(made, stage)
+        assert all(torch.equal(again[name], tensor) for name, tensor in expected.items())
+        assert stage.metric("loss") == whole.metric("loss")
+
+
+def test_fixed_rows_beside_a_rollout_are_asked_about_when_it_is_taken_up() -> None:
+    made = document(4, 2)
+    before = {**expressions.logp("m0"), "at": "batch_start"}
+    made["terms"].append(
+        {
+            "weight": 1.0,
+            "source": "s1",
+            "loss": expressions.per_sample(expressions.apply("sub", expressions.logp("m0"), before)),
+        }
+    )
+    made["flows"]["s1"] = []
+    made["batch"]["s1"] = {"count": 3, "unit": "samples"}
+    rows = MemoryFlow([[sample] for group in rollouts(5) for sample in group])
+    model = tiny_model(1)
+    attempts = flow_for("grpo", model)
+    asked: list[str] = []
+
+    def taken_up(source: str, draw: Draw) -> Draw:
+        asked.append(source)
+        return draw
+
+    training = Training.of(made)
+    supply = Supply(training, {"s0": attempts, "s1": rows}, ALONE, taken_up)
+    drawn = []
+    for step in range(4):
+        drawn.append(supply.draws(step)["s1"])
+        assert sorted(asked) == ["s0"] * 2 + ["s1"] * 4
+    order = Order(7, "s1", rows.size, 3)
+    assert [draw.groups for draw in drawn] == [[rows.groups[unit] for unit in order.units(step)] for step in range(4)]

@@ -163,3 +163,49 @@ def test_activations_computed_again_give_the_same_gradient(tmp_path: Path) -> No
     again = run(document, Stage.at(tmp_path / "again"), gradient_checkpointing=True)["m0"]
     for name, tensor in kept.items():
         torch.testing.assert_close(again[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("placed", [{}, {"micro_batch": 2}, {"packing": True}])
+def test_references_that_are_asked_once_change_nothing(placed: dict[str, Any], tmp_path: Path) -> None:
+    """In the first epoch no bit, in the second rounding alone: its batches are others."""
+    document = settings(expressions.dpo(), budget=2, unit="epochs")
+    stages = []
+    for early in (False, True):
+        models = {"m0": tiny_model(1), "m1": tiny_model(2)}
+        stage = Stage.at(tmp_path / str(early))
+        made = {**document, "precompute": early}
+        context = stage.context(Node("train", 1, made, {}))
+        training = Training.of(made)
+        assert training.precomputed == ({"s0"} if early else set())
+        flows = {"s0": flow_for("dpo", models["m0"])}
+        calls = count_calls(models["m1"])
+        Trainer(training, models, flows, context, Placement(**placed)).run()
+        stages.append((stage, len(calls)))
+    (asked, often), (known, once) = stages
+    assert known.metric("loss")[:3] == asked.metric("loss")[:3]
+    assert known.metric("loss") == pytest.approx(asked.metric("loss"), rel=1e-5)
+    assert once < often
+
+
+def count_calls(model: torch.nn.Module) -> list[str]:
+    """Grows by one with each forward pass of the model's body."""
+    calls: list[str] = []
+    model.model.register_forward_hook(lambda *_: calls.append("forward"))
+    return calls
+
+
+def test_references_asked_once_resume_bit_for_bit(tmp_path: Path) -> None:
+    document = {**settings(expressions.dpo(), budget=2, unit="epochs"), "precompute": True}
+
+    def run_pairs(stage: Stage) -> Weights:
+        models = {"m0": tiny_model(1), "m1": tiny_model(2)}
+        context = stage.context(Node("train", 1, document, {}))
+        Trainer(Training.of(document), models, {"s0": flow_for("dpo", models["m0"])}, context, Placement()).run()
+        return checkpoint.weights(models["m0"])
+
+    whole = run_pairs(Stage.at(tmp_path / "whole"))
+    stage = Stage.at(tmp_path / "cut", interrupt_after=4)
+    with pytest.raises(Interrupted):
+        run_pairs(stage)
+    stage.interrupt_after = None
+    assert same(run_pairs(stage), whole)
