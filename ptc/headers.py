@@ -47,6 +47,11 @@ class OnDemand(Mapping[str, Header], Generic[Header]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The names that have been asked for and not found."""
+        return tuple(name for name, found in self._known.items() if found is None)
+
 
 def rows(name: str) -> Rows | None:
     """The columns of a JSON Lines or Parquet file; None where there is none, or nothing here can read it."""
@@ -103,6 +108,7 @@ def hub_folder(name: str, fetch: bool) -> str | None:
     """The folder of the hub's cache with what describes a model; None where it is not to be had."""
     try:
         import huggingface_hub as hub
+        from httpx2 import HTTPError
     except ImportError:  # the language half works without it: the model is then unknown
         return None
     repository, _, revision = name.partition("@")
@@ -112,7 +118,11 @@ def hub_folder(name: str, fetch: bool) -> str | None:
             found = hub.hf_hub_download(repository, file, revision=revision or None, local_files_only=not fetch)
         except hub.errors.EntryNotFoundError:  # not every model has every file, and the cache not every file
             continue
-        except (hub.errors.HFValidationError, OSError):  # no such model, network or permission: a run says which
+        except (
+            hub.errors.HFValidationError,
+            OSError,
+            HTTPError,
+        ):  # no such model, network or permission: a run says which
             return None
         if file == SMALL_FILES[0]:
             folder = os.path.dirname(found)
@@ -124,18 +134,30 @@ def hub_rows(name: str, fetch: bool) -> Rows | None:
     if not fetch:  # `datasets` takes seconds to import: only --data waits for it
         return None
     try:
-        from datasets import load_dataset_builder
+        import datasets  # noqa: F401
     except ImportError:
         return None
+    from ptc.runtime.hub import refusals
+
+    try:
+        features = _features(name)
+    except refusals():  # no such set, network or permission: a run says which
+        return None
+    return Rows(tuple(features), types=tuple(_types(features))) if features else None
+
+
+def _features(name: str) -> Mapping[str, Any]:
+    """The features of a dataset: as its card has them, or those of its first rows where the card is silent."""
+    from datasets import load_dataset, load_dataset_builder
+
     place, _, revision = name.partition("@")
     repository, _, config = place.partition(":")
-    try:
-        features = load_dataset_builder(repository, config or None, revision=revision or None).info.features
-    except (OSError, ValueError):  # no such set, network or permission: a run says which
-        return None
-    if not features:
-        return None
-    return Rows(tuple(features), types=tuple(_types(features)))
+    said = load_dataset_builder(repository, config or None, revision=revision or None).info.features
+    if said:
+        return dict(said)
+    splits = load_dataset(repository, config or None, revision=revision or None, streaming=True)
+    first = next(iter(splits.values()))._resolve_features()
+    return dict(first.features or {})
 
 
 def _types(features: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -152,6 +174,7 @@ def hub_commit(what: str, name: str) -> str | None:
     """The commit that ``org/name@revision`` is now; None where the hub does not say. `what`: ``model``, ``dataset``."""
     try:
         import huggingface_hub as hub
+        from httpx2 import HTTPError
     except ImportError:
         return None
     place, _, revision = name.partition("@")
@@ -159,5 +182,27 @@ def hub_commit(what: str, name: str) -> str | None:
     about = hub.HfApi().model_info if what == "model" else hub.HfApi().dataset_info
     try:
         return about(repository, revision=revision or None).sha
-    except (hub.errors.HFValidationError, OSError):
+    except (hub.errors.HFValidationError, OSError, HTTPError):
         return None
+
+
+def hub_problem(what: str, name: str) -> Exception:
+    """Why the hub does not give what describes a model or a dataset, in one sentence with the remedy."""
+    from ptc.runtime.artifacts import InputWrong, ResourceMissing
+    from ptc.runtime.hub import hub_refusal, refusals
+
+    try:
+        import datasets  # noqa: F401
+        import huggingface_hub as hub
+    except ImportError as missing:
+        return ResourceMissing(f"asking the hub needs the package {missing.name}: pip install 'ptc[run]'")
+    place, _, revision = name.partition("@")
+    repository = place.partition(":")[0]
+    try:
+        if what == "model":
+            hub.hf_hub_download(repository, SMALL_FILES[0], revision=revision or None)
+        else:
+            _features(name)
+    except refusals() as problem:
+        return hub_refusal(what, repository, problem)
+    return InputWrong(f"the {what} `{repository}` says nothing of its {'shape' if what == 'model' else 'columns'}")

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ptc import api, checking, lockfile
-from ptc.headers import hub_commit
+from ptc.headers import hub_commit, hub_problem
 from ptc.lang.reading import read
 from ptc.lang.source import Source
+from ptc.runtime.artifacts import InputWrong
 from ptc.siblings import Siblings
 from ptc.stand_ins import StandIns
 
 
 def lock(file: str, settings: Mapping[str, str], stand_ins: StandIns | None) -> int:
-    """0 if everything that the program names is locked, 2 if the program is wrong, 6 if something is not to be had."""
+    """0 if all is locked, 2 if the program is wrong or names what the hub refuses, 6 if the hub is not reached."""
     found = read(Path(file))
     if not isinstance(found, Source):
         checking.show(api.CheckResult(Source(file, ""), (found,)), sys.stderr)
@@ -33,19 +34,20 @@ def lock(file: str, settings: Mapping[str, str], stand_ins: StandIns | None) -> 
     path = lockfile.beside(file)
     lockfile.write(path, lockfile.Lock(models, datasets))
     print(f"{path}: {_counted(models, 'model')}, {_counted(datasets, 'dataset')}")
-    return _ended(result)
+    return _ended(result, (("model", known.hub_models.missing), ("dataset", known.hub_datasets.missing)))
 
 
-def _ended(result: api.CheckResult) -> int:
-    """The exit code, and what is to be said with it."""
+def _ended(result: api.CheckResult, missing: Iterable[tuple[str, Iterable[str]]]) -> int:
+    """The exit code, and what is to be said with it. `missing`: ``model`` or ``dataset``, and the names not found."""
     if any(diagnostic.severity == "error" for diagnostic in result.diagnostics):
         checking.show(result, sys.stderr)
         return 2
-    assert result.checked is not None
-    missing = dict.fromkeys(each.name for each in result.checked.absent if each.on_hub)
-    for name in missing:
-        print(f"ptc lock: {name} is not to be had from the hub", file=sys.stderr)
-    return 6 if missing else 0
+    problems = [hub_problem(what, name) for what, names in missing for name in names]
+    for problem in problems:
+        print(f"ptc lock: {problem}", file=sys.stderr)
+    if any(isinstance(problem, InputWrong) for problem in problems):
+        return 2
+    return 6 if problems else 0
 
 
 def _commit(what: str, name: str, stand_ins: StandIns | None) -> str | None:

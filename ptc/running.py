@@ -64,7 +64,7 @@ def prepare(request: Request, to_run: bool = True, starting: bool = False) -> Pr
     `to_run` is false for those who only look at the program: what cannot be run yet is then no reason to refuse.
     `starting` is true for a run: Python outside of ptc is refused unless it is allowed.
     """
-    profile = _profile(request.profile, request.store)
+    profile = _profile(request.profile, request.store, here=starting)
     place = placing.placed(profile, request.profile or "this machine") if to_run else None
     stand_ins = StandIns(Path(request.stand_ins)) if request.stand_ins is not None else None
     checked = api.check_file(request.file, request.settings, stand_ins=stand_ins, placement=place)
@@ -88,8 +88,8 @@ def refuse(checked: CheckResult, refused: CheckResult | None) -> None:
         raise Refused
 
 
-def _profile(path: str | None, store: str | None) -> Profile:
-    profile = load_profile(None if path is None else Path(path))
+def _profile(path: str | None, store: str | None, here: bool = False) -> Profile:
+    profile = load_profile(None if path is None else Path(path), here)
     return profile if store is None else profile.model_copy(update={"store": Path(store)})
 
 
@@ -169,10 +169,10 @@ def run(request: Request, wait: bool) -> int:
     from ptc import ending, progress
     from ptc.runtime.executor import execute
 
+    quiet_libraries()
     try:
         prepared = prepare(request, starting=True)
         check_packages(prepared.profile)
-        quiet_libraries()
         store = open_store(prepared.profile.store)
         console = Console(highlight=False)
         if not console.is_terminal:
@@ -222,6 +222,8 @@ def quiet_libraries() -> None:
     """One display is enough: libraries read these when they are first imported."""
     for name, value in (
         ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
+        ("HF_DATASETS_DISABLE_PROGRESS_BARS", "1"),
+        ("DATASETS_VERBOSITY", "error"),
         ("TRANSFORMERS_VERBOSITY", "error"),
         ("TOKENIZERS_PARALLELISM", "false"),
     ):

@@ -40,11 +40,11 @@ def run(request: running.Request, wait: bool) -> int:
     from ptc.runtime.executor import execute
 
     began = time.monotonic()
+    running.quiet_libraries()
     try:
         checked = _checked(request)
         profile = _profile(request)
         running.check_packages(profile)
-        running.quiet_libraries()
         whole = running.restricted(api.compiled(checked), request.to)
         found = Found.of(whole, _stand_ins(request))
         allowed = None if request.allow_extern else profile.allow_extern

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
-from ptc.runtime.hub import hub_refusal
+from ptc.runtime.hub import hub_refusal, refusals
 from ptc.runtime.model_folders import TAKEN, complete_generation_config, copy_files, scan
 from ptc.runtime.nodes.tokenizers import TOKENIZER_FILES
 
@@ -47,12 +47,11 @@ def local_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: 
 def hub_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """A checkpoint from the hub by way of its cache: safetensors and configuration, scanned before they are loaded."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RevisionResolutionError
 
     name, revision, offline = node.settings["name"], node.settings.get("revision"), not context.profile.allow_hub
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=[*TAKEN, "*.py"], local_files_only=offline)
-    except (OSError, HFValidationError, EntryNotFoundError, RevisionResolutionError) as problem:
+    except refusals() as problem:
         raise hub_refusal("model", name, problem, offline) from problem
     copy_files(scan(Path(folder)), out)
     complete_generation_config(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,13 +15,16 @@ import pyarrow.parquet as pq
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, Progress, ResourceMissing
 from ptc.runtime.externs import call, outside
-from ptc.runtime.hub import cache_only, hub_refusal
+from ptc.runtime.hub import cache_only, hub_refusal, refusals
 from ptc.runtime.tables import from_records, write_rows
 from ptc.stdlib.gym import UnknownTask, WrongOptions, rows
 from ptc.stdlib.signatures import task_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def gym(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -93,19 +97,25 @@ def load_dataset(name: str, config: str | None, split: str, revision: str | None
         import datasets
     except ModuleNotFoundError as problem:
         raise ResourceMissing("datasets from the hub need the package datasets: pip install 'ptc[run]'") from problem
-    from huggingface_hub.errors import EntryNotFoundError, RevisionResolutionError
-
     try:
         with cache_only() if offline else nullcontext():
-            return datasets.load_dataset(name, config, split=split, revision=revision)
-    except (
-        OSError,
-        ValueError,
-        EntryNotFoundError,
-        RevisionResolutionError,
-        datasets.exceptions.DatasetsError,
-    ) as problem:
+            found = datasets.load_dataset(name, config, split=split, revision=revision)
+    except refusals() as problem:
         raise hub_refusal("dataset", name, problem, offline) from problem
+    _refuse_another_commit(found, name, revision)
+    return found
+
+
+def _refuse_another_commit(dataset: Dataset, name: str, revision: str | None) -> None:
+    """Without the hub `datasets` takes the newest that its cache has, whatever revision is asked for."""
+    if revision is None or not COMMIT.fullmatch(revision):
+        return
+    folders = {part for file in dataset.cache_files for part in Path(file["filename"]).parts if COMMIT.fullmatch(part)}
+    if folders and revision not in folders:
+        raise ResourceMissing(
+            f"the dataset `{name}` is not in the cache at commit {revision[:12]}, but at {min(folders)[:12]}: "
+            "allow_hub = true in the profile lets ptc fetch it, `ptc lock` takes what the hub has now"
+        )
 
 
 def _agreeing(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

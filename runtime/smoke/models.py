@@ -57,15 +57,20 @@ def from_outside(outside: Outside, node: Node, inputs: Mapping[str, Artifact], o
             f"nothing here says what the model `{node.settings['name']}` is like: put its config.json and tokenizer "
             f"into stand_ins/models/{node.settings['name']} beside the program, or fetch them with `ptc lock`"
         )
+    write_small(folder, out, int(str(node.settings[MARK])[:12], 16), node.settings.get("context"))
+
+
+def write_small(folder: Path, out: Path, seed: int, context: int | None = None) -> None:
+    """A tiny model of the family that a folder describes, with its tokens and its chat template."""
     refuse_code(folder)
     settings = read_json(folder / "config.json")
-    if "context" in node.settings:
-        settings["max_position_embeddings"] = node.settings["context"]
+    if context is not None:
+        settings["max_position_embeddings"] = context
     numbers = _tokenizer(folder, out)
     generation = folder / "generation_config.json"
     if generation.is_file():
         _write(out / generation.name, _renumbered(read_json(generation), numbers))
-    _make(_renumbered(settings, numbers), len(numbers) or settings["vocab_size"], node, out)
+    _make(_renumbered(settings, numbers), len(numbers) or settings["vocab_size"], seed, out)
 
 
 def new_model(outside: Outside, node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -74,7 +79,7 @@ def new_model(outside: Outside, node: Node, inputs: Mapping[str, Artifact], out:
     _write(out / "config.json", {**read_json(out / "config.json"), SAYS_SO: True})
 
 
-def _make(settings: Mapping[str, Json], vocabulary: int, node: Node, out: Path) -> None:
+def _make(settings: Mapping[str, Json], vocabulary: int, seed: int, out: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -82,7 +87,7 @@ def _make(settings: Mapping[str, Json], vocabulary: int, node: Node, out: Path) 
     judges = any(str(name).endswith("SequenceClassification") for name in settings.get("architectures") or ())
     family: Any = AutoModelForSequenceClassification if judges else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(str(node.settings[MARK])[:12], 16))
+        torch.manual_seed(seed)
         family.from_config(config, dtype=torch.float32).save_pretrained(out)
     complete_generation_config(out)
 
