@@ -47,10 +47,14 @@ class OnDemand(Mapping[str, Header], Generic[Header]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    @property
-    def missing(self) -> tuple[str, ...]:
+    def absent(self) -> tuple[str, ...]:
         """The names that have been asked for and not found."""
         return tuple(name for name, found in self._known.items() if found is None)
+
+
+def missing(headers: Mapping[str, Header]) -> tuple[str, ...]:
+    """The names that a mapping has been asked for and has not found."""
+    return headers.absent() if isinstance(headers, OnDemand) else ()
 
 
 def rows(name: str) -> Rows | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptc import api, checking, lockfile
-from ptc.headers import hub_commit, hub_problem
+from ptc.headers import hub_commit, hub_problem, missing
 from ptc.lang.reading import read
 from ptc.lang.source import Source
 from ptc.runtime.artifacts import InputWrong
@@ -34,15 +34,15 @@ def lock(file: str, settings: Mapping[str, str], stand_ins: StandIns | None) -> 
     path = lockfile.beside(file)
     lockfile.write(path, lockfile.Lock(models, datasets))
     print(f"{path}: {_counted(models, 'model')}, {_counted(datasets, 'dataset')}")
-    return _ended(result, (("model", known.hub_models.missing), ("dataset", known.hub_datasets.missing)))
+    return _ended(result, (("model", missing(known.hub_models)), ("dataset", missing(known.hub_datasets))))
 
 
-def _ended(result: api.CheckResult, missing: Iterable[tuple[str, Iterable[str]]]) -> int:
-    """The exit code, and what is to be said with it. `missing`: ``model`` or ``dataset``, and the names not found."""
+def _ended(result: api.CheckResult, absent: Iterable[tuple[str, Iterable[str]]]) -> int:
+    """The exit code, and what is to be said with it. `absent`: ``model`` or ``dataset``, and the names not found."""
     if any(diagnostic.severity == "error" for diagnostic in result.diagnostics):
         checking.show(result, sys.stderr)
         return 2
-    problems = [hub_problem(what, name) for what, names in missing for name in names]
+    problems = [hub_problem(what, name) for what, names in absent for name in names]
     for problem in problems:
         print(f"ptc lock: {problem}", file=sys.stderr)
     if any(isinstance(problem, InputWrong) for problem in problems):

@@ -98,8 +98,9 @@ def parameter_count(folder: Path) -> int:
 
 
 def context_length(folder: Path) -> int:
-    """Tokens that fit into the model."""
-    return int(read_json(folder / "config.json")["max_position_embeddings"])
+    """Tokens that fit into the model; families call it by several names."""
+    config = read_json(folder / "config.json")
+    return int(next(config[name] for name in ("max_position_embeddings", "n_positions", "n_ctx") if name in config))
 
 
 def _is_taken(path: Path) -> bool:

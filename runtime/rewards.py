@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.judging import Grader, Judges, RewardModel
+from ptc.runtime.rendering.conversations import spoken
 from ptc.runtime.tables import column
 from ptc.runtime.verifier_pool import Judge
 from ptc.stdlib.verifiers import Error, Fail, Graded, Pass, Penalty, Refused, Timeout, Verdict, reward_of
@@ -169,8 +170,12 @@ class _Verifier:
 
 
 def rows_for(judge: Judge, table: pa.Table) -> list[dict[str, Any]]:
-    """The columns that a verifier reads, row by row. Raises `InputWrong` if one is missing."""
+    """The columns that a verifier reads, row by row, a response of turns as its text.
+
+    Raises `InputWrong` if one is missing.
+    """
     columns = {name: column(table, name) for name in judge.signature.reads}
+    columns["response"] = [spoken(response) for response in columns["response"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -68,7 +68,24 @@ def to_array(name: str, values: Sequence[Any]) -> pa.Array:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
         raise InputWrong(f"the values of column `.{name}` are of several types: {problem}") from problem
+    if _has_empty_struct(array.type):  # which Parquet cannot hold: an object without any field says as much as none
+        return to_array(name, [_without_empty(value) for value in values])
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.num_fields == 0 or any(_has_empty_struct(field.type) for field in kind)
+    return pa.types.is_list(kind) and _has_empty_struct(kind.value_type)
+
+
+def _without_empty(value: Any) -> Any:
+    """A value with null in the place of every object that has no field, or only such."""
+    if isinstance(value, list):
+        return [_without_empty(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _without_empty(each) for key, each in value.items()} or None
+    return value
 
 
 def from_records(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pa.Table:

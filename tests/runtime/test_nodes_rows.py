@@ -272,3 +272,11 @@ def test_a_dataset_that_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.
     settings = {"name": "nobody/nothing", "config": None, "split": "train", "revision": None}
     with pytest.raises(ResourceMissing, match="`nobody/nothing` is not in the cache"):
         World(tmp_path).run("hub_dataset", settings)
+
+
+def test_an_object_without_fields_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a", "options": [{}], "more": {}}\n{"prompt": "b", "options": [{}], "more": {}}\n')
+    world = World(tmp_path)
+    rows = world.records("file", {"path": str(path), "format": "jsonl"})
+    assert rows == [{"prompt": each, "options": [None], "more": None} for each in "ab"]

@@ -349,3 +349,10 @@ def test_gold_answers_of_all_tasks_survive_the_way_through_json() -> None:
                 continue
             assert verifiers.gym_scorer(row["answer"], row["entry"]) == Pass(), task
         assert [row["question"] for row in gym.rows(task, 2, 3, {})] == [dataset[0]["question"], dataset[1]["question"]]
+
+
+def test_a_response_of_turns_is_judged_by_what_it_says() -> None:
+    turns = [{"role": "assistant", "content": "The answer is \\boxed{7}."}]
+    rows = pa.table({"response": [turns], "answer": ["7"]})
+    with Rewards({"verifier": {"name": "math", "options": {}}}) as rewards:
+        assert rewards(rows).rewards == [1.0]
