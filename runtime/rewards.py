@@ -175,7 +175,9 @@ def rows_for(judge: Judge, table: pa.Table) -> list[dict[str, Any]]:
     Raises `InputWrong` if one is missing.
     """
     columns = {name: column(table, name) for name in judge.signature.reads}
-    columns["response"] = [spoken(response) for response in columns["response"]]
+    columns["response"] = [
+        response if isinstance(response, str) else spoken(response) for response in columns["response"]
+    ]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

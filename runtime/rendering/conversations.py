@@ -115,11 +115,6 @@ def content_text(turn: Message) -> str:
     return "".join(str(part.get("text") or "") for part in content or () if isinstance(part, Mapping))
 
 
-def spoken(response: str | Sequence[Message]) -> str:
-    """What a response says: it may be a list of turns."""
-    return response if isinstance(response, str) else "\n\n".join(content_text(turn) for turn in response)
-
-
 def tools_of(row: Row) -> tuple[Mapping[str, Any], ...]:
     """The tools that a row declares: a list, or the JSON of one."""
     tools = row.get("tools")
