@@ -1,13 +1,16 @@
 """How far every objective is from who says the same: `python benchmarks/objectives.py`.
 
 First TRL's own trainers, each case of `tests/objectives/trl.toml` on one batch in float32: |L - L′| / max(1, |L′|) and
-‖g - g′‖ / ‖g′‖. Then every objective of the library against its reference in NumPy and float64, and its slope against
-central differences of that reference. `--write` makes `docs/against-trl.md` anew. Exit code 1 if one is off.
+‖g - g′‖ / ‖g′‖; and the weights after twenty steps of both. Then every objective of the library against its reference
+in NumPy and float64, and its slope against central differences of that reference. `--write` makes
+`docs/against-trl.md` anew. Exit code 1 if one is off.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -26,9 +29,12 @@ from against_numpy import compared  # noqa: E402
 from parity_list import CASES, DOCUMENT, OMISSIONS, Case  # noqa: E402
 from parity_ours import objectives  # noqa: E402
 from suitable import NAMES  # noqa: E402
+from twenty_steps import RUNS  # noqa: E402
 
 REFERENCE, DIFFERENCE = 1e-6, 1e-4
 """How far an objective may be from its reference in NumPy, and its slope from the difference of that reference."""
+STEPS = 1e-4
+"""How far weights may be apart after twenty steps."""
 
 HEAD = """\
 # Against TRL
@@ -36,8 +42,7 @@ HEAD = """\
 What TRL {version} can minimise, and what says the same here: TRL's own trainers and the compiled objective on one
 batch, with responses of unequal length, a policy that has left its sampler and its reference, and ratios on both sides
 of every clip, in float32. *Loss* is |L - L′| / max(1, |L′|), *gradient* ‖g - g′‖ / ‖g′‖ over all weights; both must be
-at most {tolerance:.0e} (`tests/objectives/test_against_trl.py`). Twenty optimizer steps of SFT, DPO, GRPO and a reward
-model end in the same weights, within 1e-4 (`tests/test_twenty_steps.py`).
+at most {tolerance:.0e} (`tests/objectives/test_against_trl.py`).
 
 The list is `tests/objectives/trl.toml`; a test fails when the installed TRL can minimise something that stands nowhere
 in it. This page is written by `python benchmarks/objectives.py --write`.
@@ -52,6 +57,14 @@ WRONG = """\
 ## Where TRL is not its paper
 
 Each is a test with numbers (`tests/objectives/test_where_trl_is_wrong.py`).
+
+"""
+TWENTY = """\
+## After twenty steps
+
+A program by `ptc run` and TRL's own Trainer, from the same weights, on the same rows in the same order, with the same
+optimizer: ‖w - w′‖ / ‖w′‖ over all weights at the end, which may be 1e-4, and how far training went itself. For GRPO
+TRL is given the responses and rewards that `ptc run` drew (`tests/test_twenty_steps.py`).
 
 """
 OTHERS = """\
@@ -72,6 +85,13 @@ def against_trl(cases: Sequence[Case]) -> Iterable[tuple[tuple[str, ...], bool]]
         holds = max(found.loss, found.gradient) <= parity.TOLERANCE
         name = f"{case.name}. {case.note}" if case.note else case.name
         yield (f"`{case.ours}`", name, spelled(found.loss), spelled(found.gradient)), holds
+
+
+def after_twenty_steps() -> Iterable[tuple[tuple[str, ...], bool]]:
+    for name, run in RUNS.items():
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            found = run(Path(folder))
+        yield (name, spelled(found.apart), spelled(found.moved)), found.apart <= STEPS
 
 
 def against_numpy(names: Sequence[str]) -> Iterable[tuple[tuple[str, ...], bool]]:
@@ -104,7 +124,7 @@ def _line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def page(cases: str, others: str) -> str:
+def page(cases: str, steps: str, others: str) -> str:
     head = HEAD.format(version=DOCUMENT["version"], tolerance=parity.TOLERANCE)
     omitted = "".join(f"* *{omission.name}*: {omission.why}\n" for omission in OMISSIONS)
     wrong = "".join(
@@ -112,7 +132,7 @@ def page(cases: str, others: str) -> str:
     )
     elsewhere = "".join(f"* `{name}`: {said}\n" for name, said in DOCUMENT["elsewhere"].items())
     parts = (f"{head}\n{cases}", OMITTED + omitted + "\nAnother part of a program than its objective:\n\n" + elsewhere)
-    return "\n".join((*parts, WRONG + wrong, OTHERS + others))
+    return "\n".join((parts[0], TWENTY + steps, parts[1], WRONG + wrong, OTHERS + others))
 
 
 def main() -> int:
@@ -126,12 +146,16 @@ def main() -> int:
     cases = [case for case in CASES if not only or only & set(objectives(case.ours))]
     names = [name for name in NAMES if not only or name in only]
     table, missed = shown(("objective", "TRL", "loss", "gradient"), against_trl(cases))
+    steps, far = "", 0
+    if not only:
+        print()
+        steps, far = shown(("20 steps of", "apart", "moved"), after_twenty_steps())
     print()
     others, also = shown(("objective", "beside TRL", "loss", "slope"), against_numpy(names))
-    print(f"\n{len(cases)} losses of TRL {DOCUMENT['version']}, {len(names)} objectives, {missed + also} off")
+    print(f"\n{len(cases)} losses of TRL {DOCUMENT['version']}, {len(names)} objectives, {missed + far + also} off")
     if arguments.write:
-        PAGE.write_text(page(table, others), encoding="utf-8")
-    return 1 if missed + also else 0
+        PAGE.write_text(page(table, steps, others), encoding="utf-8")
+    return 1 if missed + far + also else 0
 
 
 if __name__ == "__main__":

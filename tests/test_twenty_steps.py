@@ -2,167 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trl_runs as runs
+from twenty_steps import RUNS
 
 pytestmark = pytest.mark.slow
 
-STEPS, BATCH = 20, 4
-PROGRAM = """edition 2026
-from std.objectives import {objective}
-from std.verifiers import overlong
-source rows = jsonl("rows.jsonl")
-model base = local.model("model")
-stage tuned {{
-{body}
-  optimizer = adamw(lr = {rate})
-  batch = {batch}
-  budget = {steps} steps
-}}
-export tuned to "ours"
-"""
 CLOSE = 1e-4
 MOVED = 1e-2
 """How far training itself has to go, for its end to say anything."""
 
 
-def compared(folder: Path, trainer: Any) -> None:
-    trainer.train()
-    assert trainer.state.global_step == STEPS
-    trainer.save_model(str(folder / "theirs"))
-    mine, other, before = (runs.weights(folder / name) for name in ("ours", "theirs", "model"))
-    assert runs.apart(mine, other) < CLOSE
-    assert runs.apart(mine, before) > MOVED
-
-
-def program(objective: str, *body: str, rate: float, batch: str = f"{BATCH} samples") -> str:
-    return PROGRAM.format(
-        objective=objective, body="\n".join(f"  {line}" for line in body), rate=rate, batch=batch, steps=STEPS
-    )
-
-
-def test_sft(tmp_path: Path) -> None:
-    from trl import SFTConfig, SFTTrainer
-
-    rows = runs.demonstrations(STEPS * BATCH)
-    runs.write(tmp_path / "rows.jsonl", rows)
-    model = runs.tiny(tmp_path / "model", 1)
-    drawn = runs.ours(tmp_path, program("sft", "train policy = base", "minimize sft(rows, policy)", rate=1e-3))
-    settings = runs.arguments(
-        tmp_path,
-        learning_rate=1e-3,
-        per_device_train_batch_size=BATCH,
-        max_steps=STEPS,
-        train_sampling_strategy="sequential",
-    )
-    trainer = SFTTrainer(str(model), args=SFTConfig(**settings), train_dataset=runs.in_order(rows, drawn))
-    compared(tmp_path, trainer)
-
-
-def test_dpo(tmp_path: Path) -> None:
-    from trl import DPOConfig, DPOTrainer
-
-    rows = runs.preferences(STEPS * BATCH)
-    runs.write(tmp_path / "rows.jsonl", rows)
-    model = runs.tiny(tmp_path / "model", 1)
-    body = ("train policy = base", "freeze reference = base", "minimize dpo(rows, policy, reference)")
-    drawn = runs.ours(tmp_path, program("dpo", *body, rate=1e-3))
-    settings = runs.arguments(
-        tmp_path,
-        learning_rate=1e-3,
-        per_device_train_batch_size=BATCH,
-        max_steps=STEPS,
-        train_sampling_strategy="sequential",
-    )
-    trainer = DPOTrainer(str(model), args=DPOConfig(**settings), train_dataset=runs.in_order(rows, drawn))
-    compared(tmp_path, trainer)
-
-
-def speaking(folder: Path) -> Path:
-    """A model that has learned to end its answers, so that their lengths differ, and with them their rewards."""
-    runs.write(folder / "rows.jsonl", runs.demonstrations(64))
-    runs.tiny(folder / "model", 1)
-    lesson = program("sft", "train policy = base", "minimize sft(rows, policy)", rate=1e-2, batch="16 samples")
-    runs.ours(folder, lesson.replace(f"{STEPS} steps", "60 steps"))
-    shutil.rmtree(folder / "model")
-    (folder / "ours").rename(folder / "model")
-    return folder / "model"
-
-
-def test_grpo(tmp_path: Path) -> None:
-    """Each rollout is learned from twice, so that the second time the ratio is not 1 and clips."""
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
-
-    passes, prompts, attempts = 2, 4, 4
-    model = speaking(tmp_path)
-    runs.write(tmp_path / "rows.jsonl", [{"prompt": row["prompt"]} for row in runs.demonstrations(40)])
-    body = (
-        "train policy = base",
-        f"source rollouts = rows |> sample(policy, n = {attempts}, max_tokens = 24)"
-        " |> score(overlong(limit = 24, buffer = 20))",
-        "minimize grpo(rollouts, policy)",
-        f"passes = {passes}",
-    )
-    drawn = runs.ours(tmp_path, program("grpo", *body, rate=3e-3, batch=f"{prompts} prompts"))
-    rollouts = iter(drawn.draws[::passes])
-
-    def rollout(*_: Any) -> dict[str, Any]:
-        samples = [sample for group in next(rollouts)["s0"].groups for sample in group]
-        return {
-            "prompt_ids": [list(sample.sequences["response"][0]) for sample in samples],
-            "completion_ids": [list(sample.sequences["response"][1]) for sample in samples],
-            "logprobs": [list(sample.token_numbers["logprobs"]) for sample in samples],
-            "given": [sample.numbers["reward"] for sample in samples],
-        }
-
-    settings = runs.arguments(
-        tmp_path,
-        learning_rate=3e-3,
-        loss_type="grpo",
-        num_generations=attempts,
-        num_iterations=passes,
-        per_device_train_batch_size=prompts * attempts,
-        max_steps=STEPS,
-    )
-    trainer = GRPOTrainer(
-        str(model),
-        reward_funcs=lambda completions, given, **_: given,
-        args=GRPOConfig(**settings),
-        train_dataset=Dataset.from_list([{"prompt": "never read"}] * prompts * STEPS),
-        rollout_func=rollout,
-    )
-    compared(tmp_path, trainer)
-    for side in ("low", "high"):
-        assert any(row.get(f"clip_ratio/{side}_mean", 0) > 0 for row in trainer.state.log_history)
-
-
-def test_reward_model(tmp_path: Path) -> None:
-    """The head is new: TRL begins with the one that the program made."""
-    from trl import RewardConfig, RewardTrainer
-
-    rows = runs.preferences(STEPS * BATCH)
-    runs.write(tmp_path / "rows.jsonl", rows)
-    runs.tiny(tmp_path / "base", 1)
-    body = ("train judge = start", "minimize bradley_terry(rows, judge, center = 0.01)")
-    text = program("bradley_terry", *body, rate=1e-3).replace(
-        'model base = local.model("model")',
-        'model start = reward_head(local.model("base"))\nexport start to "model"',
-    )
-    drawn = runs.ours(tmp_path, text)
-    settings = runs.arguments(
-        tmp_path,
-        learning_rate=1e-3,
-        center_rewards_coefficient=0.01,
-        per_device_train_batch_size=BATCH,
-        max_steps=STEPS,
-        train_sampling_strategy="sequential",
-    )
-    trainer = RewardTrainer(
-        str(tmp_path / "model"), args=RewardConfig(**settings), train_dataset=runs.in_order(rows, drawn)
-    )
-    compared(tmp_path, trainer)
+@pytest.mark.parametrize("name", RUNS)
+def test_the_weights_are_those_of_trl(name: str, tmp_path: Path) -> None:
+    found = RUNS[name](tmp_path)
+    assert found.apart < CLOSE
+    assert found.moved > MOVED
+    if "GRPO" in name:  # both sides of the clip were met on the way
+        for side in ("low", "high"):
+            assert any(row.get(f"clip_ratio/{side}_mean", 0) > 0 for row in found.log)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from parity_list import CASES, DOCUMENT, OMISSIONS
 from suitable import NAMES
+from twenty_steps import RUNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "against-trl.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(.+?)` \| (.+?) \| ([\de+-]+) \| ([\de+-]+) \|$", re.MULTILINE)
@@ -27,3 +28,9 @@ def test_every_distance_holds() -> None:
 def test_what_is_left_out_and_what_is_wrong_stand_there() -> None:
     assert all(f"* *{omission.name}*: {omission.why}" in PAGE for omission in OMISSIONS)
     assert all(entry["said"] in PAGE for entry in DOCUMENT["wrong"])
+
+
+def test_twenty_steps_stand_there() -> None:
+    steps = re.findall(r"^\| ([\w, ]+) \| ([\de+-]+) \| ([\de+-]+) \|$", PAGE, re.MULTILINE)
+    assert [name for name, *_ in steps] == list(RUNS)
+    assert all(float(apart) <= 1e-4 for _, apart, _ in steps)
