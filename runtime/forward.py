@@ -112,10 +112,10 @@ def _behind_its_body(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.T
 @contextmanager
 def _instead(body: torch.nn.Module, states: torch.Tensor) -> Iterator[None]:
     """A body that has run already and gives what it gave."""
-    from transformers.modeling_outputs import BaseModelOutputWithPast
+    from transformers.modeling_outputs import MoeModelOutputWithPast  # what any body gives, and what mixtures do
 
-    def given(*args: Any, **named: Any) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=states.unsqueeze(0))  # type: ignore[arg-type]
+    def given(*args: Any, **named: Any) -> MoeModelOutputWithPast:
+        return MoeModelOutputWithPast(last_hidden_state=states.unsqueeze(0))  # type: ignore[arg-type]
 
     vars(body)["forward"] = given
     try:

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 MICRO_BATCH_TOKENS = 1 << 14
 """Padded tokens in one forward pass, unless the profile says how many, or how many samples, …"""
-MICRO_BATCH_LOGITS = 1 << 27
-"""… and at most this many logits: half a gigabyte in float32."""
 CHECKPOINTS = 10
 """Checkpoints in a stage, unless the profile says after how many steps."""
 
@@ -83,9 +81,7 @@ class Trainer:
         self._environment = environment_here(
             self._accelerator.device, self._accelerator.num_processes, placement.precision, placement.micro_batch
         )
-        widest = max(models[name].config.vocab_size for name in self._models)
-        most = placement.micro_batch_tokens or min(MICRO_BATCH_TOKENS, MICRO_BATCH_LOGITS // widest)
-        self._micro_batch_tokens = most
+        self._micro_batch_tokens = placement.micro_batch_tokens or MICRO_BATCH_TOKENS
         self._rehearsal = Rehearsal(
             context.node,
             models,
