@@ -89,7 +89,7 @@ class Trainer:
             self._forward,
             placement,
             ranks,
-            most,
+            self._micro_batch_tokens,
         )
         self._counters = Counters(step=0, tokens=0)
         self._sealed: int | None = None
