@@ -169,9 +169,19 @@ def lower(program: core.Program) -> Graph:
             lowering.roots.append(lowering.measured(reported, stage.model, stage, "exit"))
     for export in program.exports:
         inputs = {"model": meanings.of(export.model)}
-        node = Node("export", SEMANTICS["export"], {"path": export.path}, inputs, f"export {export.path}")
+        settings = {"path": export.path, **_base_of_adapter(export.model)}
+        node = Node("export", SEMANTICS["export"], settings, inputs, f"export {export.path}")
         lowering.roots.append(meanings.add(node))
     return Graph(_ordered(lowering), tuple(dict.fromkeys(lowering.roots)))
+
+
+def _base_of_adapter(model: core.Model) -> dict[str, Json]:
+    """The name by which anyone can load what is under a model's adapter."""
+    made = next((one for one in (model, *model.type.ancestry) if one.kind == "lora"), None)
+    base = made.inputs["init"] if model.type.adapter is not None and made is not None else None
+    if not isinstance(base, core.Model) or base.kind != "hub_model":
+        return {}
+    return {"base": {name: base.settings[name] for name in ("name", "revision")}}
 
 
 def _needed(program: core.Program) -> list[core.Stage]:

@@ -52,6 +52,9 @@ MODELS = {
 SCORING = ("ForSequenceClassification", "ForRewardModel", "RewardModel")
 """How architectures are called whose head gives one number per text."""
 
+VALUING = "ForTokenClassification"
+"""How architectures are called whose head gives one number per token."""
+
 TOKENIZERS = {
     "characters": Signature("characters", (Parameter("source", "source"),)),
     "bpe": Signature("bpe", (Parameter("source", "source"), Parameter("vocabulary", "int", 2048, least=300))),
@@ -226,13 +229,19 @@ def _type_of(known: Checkpoint | None, call: ast.Call, aligned: bool) -> core.Mo
         (),
         template=known.template,
         end_of_sequence=known.end_of_sequence,
-        head="reward" if (known.architecture or "").endswith(SCORING) else "language",
+        head=_head(known.architecture or ""),
         architecture=known.architecture,
         vocabulary=known.vocabulary,
         dropout=known.dropout,
         shape=known.shape,
         aligned=aligned,
     )
+
+
+def _head(architecture: str) -> str:
+    if architecture.endswith(SCORING):
+        return "reward"
+    return "value" if architecture.endswith(VALUING) else "language"
 
 
 def with_default_shape(settings: dict[str, Json]) -> dict[str, Json]:

@@ -31,7 +31,9 @@ def checkpoint(name: str) -> Checkpoint | None:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Checkpoint(None, None, None, problem="it holds no config.json")
+        adapter = (path / "adapter_config.json").is_file()
+        what = "it is an adapter without the model it is over" if adapter else "it holds no config.json"
+        return Checkpoint(None, None, None, problem=what)
     except (OSError, ValueError):
         return Checkpoint(None, None, None, problem="its config.json cannot be read")
     if not isinstance(config, dict):

@@ -16,15 +16,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.model_folders import ADAPTER as FOLDER
+from ptc.runtime.model_folders import ADAPTER_CONFIG as CONFIG
+from ptc.runtime.model_folders import ADAPTER_WEIGHTS as WEIGHTS
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel
 
-FOLDER = "adapter"
-"""Where the adapter's files are in an artifact."""
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 NAME = "default"
 """What PEFT calls an adapter that nobody named."""
 ALL_LINEAR = "all-linear"
@@ -148,7 +147,7 @@ def write_adapter(model: PeftModel, folder: Path) -> None:
 
 
 def write_config(config: Mapping[str, Any], folder: Path, base: str | None = None, revision: str | None = None) -> None:
-    """`adapter_config.json`, naming the base where it has a name that anyone can load it by."""
+    """PEFT's settings of an adapter, naming the base where it has a name by which anyone can load it."""
     document = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     document |= {"base_model_name_or_path": base, "revision": revision, "inference_mode": True}
     (folder / CONFIG).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from ptc.runtime.adapters import FOLDER, AdapterOff, is_base_of, load_adapter, merged, write_adapter
+from ptc.runtime.adapters import AdapterOff, is_base_of, load_adapter, merged, write_adapter
 from ptc.runtime.artifacts import InputWrong
-from ptc.runtime.model_folders import TAKEN, copy_files, read_json
+from ptc.runtime.model_folders import ADAPTER, TAKEN, copy_files, read_json
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -27,14 +27,14 @@ KINDS[VALUE] = "AutoModelForTokenClassification"
 def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel | PeftModel:
     """The model of an artifact. Of an adapted one the adapter learns and the base stands still."""
     base = load_base(folder, dtype)
-    return load_adapter(base, folder / FOLDER) if is_adapted(folder) else base
+    return load_adapter(base, folder / ADAPTER) if is_adapted(folder) else base
 
 
 def load_whole(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The model of an artifact as plain weights: an adapter is merged into them, in float32."""
     if not is_adapted(folder):
         return load_base(folder, dtype)
-    whole: torch.nn.Module = merged(load_adapter(load_base(folder), folder / FOLDER))
+    whole: torch.nn.Module = merged(load_adapter(load_base(folder), folder / ADAPTER))
     return cast("PreTrainedModel", whole.to(dtype))
 
 
@@ -48,7 +48,7 @@ def load_base(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMod
 
 def is_adapted(folder: Path) -> bool:
     """Whether the model of an artifact has an adapter that is still apart."""
-    return (folder / FOLDER).is_dir()
+    return (folder / ADAPTER).is_dir()
 
 
 def head_of(folder: Path) -> str:
@@ -81,7 +81,7 @@ def save_model(model: torch.nn.Module, entry: Path, out: Path) -> None:
     """
     if is_adapted(entry):
         copy_files([path for path in sorted(entry.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
-        write_adapter(cast("PeftModel", model), out / FOLDER)
+        write_adapter(cast("PeftModel", model), out / ADAPTER)
         return
     save_plain(cast("PreTrainedModel", model), entry, out)
 
@@ -96,8 +96,8 @@ def copy_model(source: Path, out: Path) -> None:
     """A model artifact as it is, its adapter included, and nothing of what a stage left beside it."""
     copy_files([path for path in sorted(source.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
     if is_adapted(source):
-        (out / FOLDER).mkdir()
-        copy_files(sorted((source / FOLDER).iterdir()), out / FOLDER)
+        (out / ADAPTER).mkdir()
+        copy_files(sorted((source / ADAPTER).iterdir()), out / ADAPTER)
 
 
 def _belongs_to_tokenizer(path: Path) -> bool:

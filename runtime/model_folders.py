@@ -25,6 +25,10 @@ INDEX = "model.safetensors.index.json"
 
 HEADS = ("ForCausalLM", "ForSequenceClassification", "ForTokenClassification")
 """How the architectures end that write text, that give a number per text, and a number per token."""
+ADAPTER = "adapter"
+"""Folder of an artifact with the adapter that is over its base; elsewhere its two files lie beside the base's."""
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 TAKEN = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken", "LICENSE*", "NOTICE*")
 """Files of a checkpoint that are taken over; weights of other formats beside safetensors are left behind."""
@@ -50,6 +54,17 @@ def scan(folder: Path) -> list[Path]:
         raise InputWrong(f"{folder} holds no weights: there is no {WEIGHTS} in it")
     _require(folder)
     return [path for path in files if path.is_file() and path.name != MANIFEST and _is_taken(path)]
+
+
+def take(folder: Path, out: Path) -> None:
+    """Copies a model into an artifact, its adapter apart. Raises `InputWrong` as `scan` does."""
+    files = scan(folder)
+    adapter = [path for path in files if path.name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)]
+    copy_files([path for path in files if path not in adapter], out)
+    if adapter:
+        _require_adapter(folder)
+        (out / ADAPTER).mkdir()
+        copy_files(adapter, out / ADAPTER)
 
 
 def refuse_code(folder: Path) -> None:
@@ -122,7 +137,10 @@ def _refuse_auto_map(folder: Path) -> None:
     for path in sorted(folder.glob("*.json")):
         if path.name.endswith("index.json") or path.name in ("tokenizer.json", "vocab.json"):
             continue
-        if b"auto_map" in path.read_bytes():
+        imported = b"auto_map" in path.read_bytes()
+        if path.name == ADAPTER_CONFIG:  # PEFT writes `auto_mapping`, of which it imports what is not null
+            imported = any(value is not None for key, value in read_json(path).items() if key.startswith("auto_map"))
+        if imported:
             raise InputWrong(
                 f"{path} asks for code of the model's own (`auto_map`), which is never run: name a model without"
             )
@@ -130,20 +148,42 @@ def _refuse_auto_map(folder: Path) -> None:
 
 def _require(folder: Path) -> None:
     """Everything that loading needs is there, down to the header of each weight file."""
+    if not (folder / "config.json").is_file() and (folder / ADAPTER_CONFIG).is_file():
+        base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or "a model that it does not name"
+        raise InputWrong(f"{folder} is an adapter over {base}, without it: put the files of both into one folder")
     if not (folder / "config.json").is_file():
         raise InputWrong(f"{folder} has no config.json")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise InputWrong(f"{folder} has no tokenizer (tokenizer.json)")
     config = read_json(folder / "config.json")
-    if not any(str(name).endswith(HEADS) for name in config.get("architectures") or []):
+    architectures = tuple(map(str, config.get("architectures") or []))
+    if not any(name.endswith(HEADS) for name in architectures):
         raise InputWrong(
             f"{folder}/config.json names no architecture that writes text or judges it (…{', …'.join(HEADS)})"
         )
+    numbers = len(config.get("id2label") or "01")
+    if numbers != 1 and any(name.endswith(HEADS[1:]) for name in architectures):
+        raise InputWrong(f"{folder} gives {numbers} numbers, and a reward or a value is one: name another model")
     names = {WEIGHTS}
     if (folder / INDEX).is_file():
         names = set(read_json(folder / INDEX).get("weight_map", {}).values())
     for name in sorted(names):
         _check_header(folder / name)
+
+
+def _require_adapter(folder: Path) -> None:
+    """An adapter of the one kind that is known: low-rank factors beside the weights, and nothing else that learns."""
+    config = read_json(folder / ADAPTER_CONFIG)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise InputWrong(f"{folder} has the settings of an adapter and lacks {ADAPTER_WEIGHTS}")
+    kind = config.get("peft_type")
+    odd = [name for name in ("use_dora", "target_parameters", "trainable_token_indices") if config.get(name)]
+    odd += ["bias"] if config.get("bias", "none") != "none" else []
+    odd += ["modules_to_save"] if set(config.get("modules_to_save") or ()) - {"score", "classifier"} else []
+    if kind != "LORA" or odd:
+        raise InputWrong(
+            f"{folder} has an adapter of another kind ({', '.join(odd) or kind}) than plain LoRA: merge it with PEFT"
+        )
 
 
 def _check_header(path: Path) -> None:

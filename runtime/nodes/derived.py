@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ptc.compiler.graph import Json, Node
-from ptc.runtime.adapters import FOLDER, adapt, lora_config, readapt, write_adapter
+from ptc.runtime.adapters import adapt, lora_config, readapt, write_adapter
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.engines.open import load_tokenizer
 from ptc.runtime.heads import number_head, with_head
@@ -22,7 +22,7 @@ from ptc.runtime.loading import (
     load_whole,
     save_plain,
 )
-from ptc.runtime.model_folders import read_json
+from ptc.runtime.model_folders import ADAPTER, read_json
 
 
 def lora(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -37,7 +37,7 @@ def lora(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
         torch.manual_seed(node.settings["seed"])
         adapted = adapt(base, config)
     copy_model(folder, out)
-    write_adapter(adapted, out / FOLDER)
+    write_adapter(adapted, out / ADAPTER)
 
 
 def merge_adapter(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -114,5 +114,5 @@ def _headed(folder: Path, head: str, out: Path) -> None:
     headed = with_head(base, number_head(load_whole(folder)), folder, head, pad)
     save_plain(headed, folder, out)
     with torch.random.fork_rng():
-        adapted = readapt(headed, folder / FOLDER)
-    write_adapter(adapted, out / FOLDER)
+        adapted = readapt(headed, folder / ADAPTER)
+    write_adapter(adapted, out / ADAPTER)

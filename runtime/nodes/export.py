@@ -1,6 +1,7 @@
 """The node kind `export`: a model's files, proved to load as they are by plain transformers.
 
-The executor puts a copy where the program says (`runtime/exports.py`), atomically, on every run.
+A model with an adapter is the base's files with PEFT's two beside them: transformers loads that as one model, PEFT as
+an adapter. The executor puts a copy where the program says (`runtime/exports.py`), atomically, on every run.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptc.compiler.graph import Node
+from ptc.runtime.adapters import write_config
 from ptc.runtime.artifacts import Artifact, Context, InvariantBroken
-from ptc.runtime.loading import LANGUAGE, head_of, load_whole
-from ptc.runtime.model_folders import copy_files, scan
+from ptc.runtime.loading import LANGUAGE, head_of, is_adapted, load_base
+from ptc.runtime.model_folders import ADAPTER, ADAPTER_CONFIG, ADAPTER_WEIGHTS, copy_files, read_json, scan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,14 +22,19 @@ if TYPE_CHECKING:
 
 def export(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """The files of the model. Raises `InvariantBroken` if a user could not load them, chat with them or stop them."""
-    copy_files(scan(inputs["model"].path), out)
+    model = inputs["model"].path
+    copy_files(scan(model), out)
+    if is_adapted(model):
+        base = node.settings.get("base") or {}
+        copy_files([model / ADAPTER / ADAPTER_WEIGHTS], out)
+        write_config(read_json(model / ADAPTER / ADAPTER_CONFIG), out, base.get("name"), base.get("revision"))
     _prove_usable(out)
 
 
 def _prove_usable(folder: Path) -> None:
     from transformers import AutoTokenizer
 
-    model = load_whole(folder)
+    model = load_base(folder)  # with its adapter, where that is beside it
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.chat_template is None:
         raise InvariantBroken(f"the export has no chat template: {folder} lacks chat_template.jinja")

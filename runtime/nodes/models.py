@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong
 from ptc.runtime.hub import hub_refusal, refusals
-from ptc.runtime.model_folders import TAKEN, complete_generation_config, copy_files, scan
+from ptc.runtime.model_folders import TAKEN, complete_generation_config, copy_files, take
 from ptc.runtime.nodes.tokenizers import TOKENIZER_FILES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def new_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Co
 
 def local_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """A copy of a checkpoint folder that can run no code."""
-    copy_files(scan(Path(node.settings["path"])), out)
+    take(Path(node.settings["path"]), out)
     complete_generation_config(out)
 
 
@@ -53,7 +53,7 @@ def hub_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Co
         folder = snapshot_download(name, revision=revision, allow_patterns=[*TAKEN, "*.py"], local_files_only=offline)
     except refusals() as problem:
         raise hub_refusal("model", name, problem, offline) from problem
-    copy_files(scan(Path(folder)), out)
+    take(Path(folder), out)
     complete_generation_config(out)
     if "context" in node.settings:
         _lengthen(out / "config.json", node.settings["context"])

@@ -12,9 +12,10 @@ import torch
 from nodes_world import World
 from small_chat import save, small_llama, small_model
 
+from ptc.runtime.adapters import write_adapter
 from ptc.runtime.artifacts import Artifact, InputWrong
 from ptc.runtime.engines.open import end_tokens, load_tokenizer
-from ptc.runtime.loading import REWARD, VALUE, head_of, load_model, load_whole
+from ptc.runtime.loading import REWARD, VALUE, copy_model, head_of, load_model, load_whole
 from ptc.runtime.render import render_prompt
 
 LORA: dict[str, Any] = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": "all-linear", "seed": 5}
@@ -45,9 +46,6 @@ def files(artifact: Artifact) -> dict[str, bytes]:
 
 def moved(adapted: Artifact, world: World) -> Artifact:
     """The same with an adapter that has learned something."""
-    from ptc.runtime.adapters import FOLDER, write_adapter
-    from ptc.runtime.loading import copy_model
-
     model = load_model(adapted.path)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -57,7 +55,7 @@ def moved(adapted: Artifact, world: World) -> Artifact:
     out = world.root / "moved"
     out.mkdir()
     copy_model(adapted.path, out)
-    write_adapter(model, out / FOLDER)
+    write_adapter(model, out / "adapter")
     return Artifact("moved", out, {})
 
 
@@ -210,8 +208,6 @@ def test_templates_that_are_refused(world: World, base: Artifact, settings: dict
 def test_a_result_is_the_model_of_its_name(world: World, base: Artifact) -> None:
     stage = world.root / "stage"
     (stage / "m1").mkdir(parents=True)
-    from ptc.runtime.loading import copy_model
-
     copy_model(base.path, stage)
     save(small_model(seed=1), stage / "m1")
     critic = world.run("result", {"model": "m1"}, stage=Artifact("stage", stage, {}))
