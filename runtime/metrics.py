@@ -25,7 +25,9 @@ class Measurements:
             if column != "rejected":
                 for name in TOKENS:
                     self._sums[name] += getattr(statistics, name)
-        for name, (total, count) in measured(measures(part.roots, self._learners), part.value).items():
+        # A part may hold parts of the loss with the models standing still: of these nothing is measured.
+        found = [each for each in measures(part.roots, self._learners) if each.name in self._sums]
+        for name, (total, count) in measured(found, part.value).items():
             self._sums[name] += total
             self._sums[_count(name)] += count
 

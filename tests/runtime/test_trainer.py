@@ -126,6 +126,18 @@ def test_metrics_have_trl_s_names(tmp_path: Path) -> None:
     assert [progress.done for progress in stage.progress] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_mean_without_gradient_that_looks_like_a_divergence_is_none(tmp_path: Path) -> None:
+    """Of a mean that is taken before the gradient the model stands still, and says what an author would have said."""
+    away = expressions.apply("sub", expressions.logp("m0", "rejected"), expressions.logp("m1", "rejected"))
+    base = expressions.apply("stop", expressions.reduce("mean", away, "token", "group", "prompt"))
+    gain = expressions.reduce("sum", expressions.logp("m0", "chosen"), "token")
+    loss = expressions.reduce("mean", expressions.apply("mul", gain, expressions.apply("exp", base)), "group", "prompt")
+    stage = Stage.at(tmp_path)
+    run(settings(loss, budget=2), stage, objective="dpo", micro_batch=1)
+    assert len(stage.metric("loss")) == 2
+    assert not stage.metric("kl")
+
+
 def test_mixed_precision_keeps_weights_in_float32(tmp_path: Path) -> None:
     full = Stage.at(tmp_path / "full")
     mixed = Stage.at(tmp_path / "mixed")
