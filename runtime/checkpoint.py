@@ -19,6 +19,7 @@ from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import Partial
 from ptc.runtime.followers import Follower
 from ptc.runtime.optimizer import load_optimizer_tensors, optimizer_tensors
+from ptc.runtime.placement import Placement
 from ptc.runtime.supply import Supply
 
 PREFIX = "step-"
@@ -39,9 +40,12 @@ class Environment:
     world_size: int
     precision: str
     micro_batch: int | None
+    micro_batch_tokens: int | None = None
+    packing: bool = False
+    gradient_checkpointing: bool = False
 
 
-def environment_here(device: torch.device, world_size: int, precision: str, micro_batch: int | None) -> Environment:
+def environment_here(device: torch.device, world_size: int, placement: Placement) -> Environment:
     """The environment of this process."""
     return Environment(
         python=platform.python_version(),
@@ -52,8 +56,11 @@ def environment_here(device: torch.device, world_size: int, precision: str, micr
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}",
         threads=torch.get_num_threads(),
         world_size=world_size,
-        precision=precision,
-        micro_batch=micro_batch,
+        precision=placement.precision,
+        micro_batch=placement.micro_batch,
+        micro_batch_tokens=placement.micro_batch_tokens,
+        packing=placement.packing,
+        gradient_checkpointing=placement.gradient_checkpointing,
     )
 
 
@@ -172,3 +179,17 @@ def _restore_random_state(state: Json, tensors: Mapping[str, torch.Tensor]) -> N
     devices = [tensors[name] for name in sorted(tensors) if name.startswith("cuda:")]
     if devices and len(devices) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(devices)
+
+
+def exactness(before: Environment, now: Environment) -> str:
+    """How a resumed stage compares with an uninterrupted one: `bitwise`, `exact-schedule` or `statistical`."""
+    if before == now:
+        return "bitwise"
+    return "exact-schedule" if _layout_and_libraries(before) == _layout_and_libraries(now) else "statistical"
+
+
+def _layout_and_libraries(environment: Environment) -> tuple[object, ...]:
+    """What may differ by rounding alone is left out: threads, device, and Python itself."""
+    layout = (environment.world_size, environment.micro_batch, environment.micro_batch_tokens, environment.packing)
+    numerics = (environment.precision, environment.gradient_checkpointing)
+    return (*layout, *numerics, environment.torch, environment.transformers, environment.accelerate)

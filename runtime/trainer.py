@@ -19,7 +19,7 @@ import torch
 from ptc.runtime import checkpoint
 from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress
 from ptc.runtime.batches import Batch, Draw, collate
-from ptc.runtime.checkpoint import Counters, Environment, Learner, environment_here
+from ptc.runtime.checkpoint import Counters, Learner, environment_here, exactness
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
 from ptc.runtime.forward import Answer, answers, unadapted
@@ -78,9 +78,7 @@ class Trainer:
             for learner in self._learners.values()
             if placement.gradient_checkpointing or drops(learner.model)
         ]
-        self._environment = environment_here(
-            self._accelerator.device, self._accelerator.num_processes, placement.precision, placement.micro_batch
-        )
+        self._environment = environment_here(self._accelerator.device, self._accelerator.num_processes, placement)
         self._micro_batch_tokens = placement.micro_batch_tokens or MICRO_BATCH_TOKENS
         self._rehearsal = Rehearsal(
             context.node,
@@ -131,7 +129,7 @@ class Trainer:
             return
         self._counters, environment = checkpoint.load(Path(folder), self._state)
         self._sealed = self._counters.step
-        level = _exactness(environment, self._environment)
+        level = exactness(environment, self._environment)
         self._context.log({"event": "resumed", "step": self._counters.step, "level": level})
 
     def _save(self) -> None:
@@ -264,15 +262,3 @@ class Trainer:
     def _report(self, metrics: Mapping[str, float]) -> None:
         self._context.log({"step": self._counters.step, **metrics})
         self._context.heartbeat(Progress(self._counters.step, self._steps, "steps", metrics))
-
-
-def _exactness(before: Environment, now: Environment) -> str:
-    """How a resumed stage compares with an uninterrupted one; `reliability.md`, section 1, tells the levels."""
-    if before == now:
-        return "bitwise"
-    return "exact-schedule" if _layout_and_libraries(before) == _layout_and_libraries(now) else "statistical"
-
-
-def _layout_and_libraries(environment: Environment) -> tuple[object, ...]:
-    layout = (environment.world_size, environment.micro_batch, environment.precision)
-    return (*layout, environment.torch, environment.transformers, environment.accelerate)

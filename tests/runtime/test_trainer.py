@@ -208,3 +208,17 @@ def test_packing_changes_nothing_that_is_learnt(objective: str, tmp_path: Path) 
         assert stage.metric("grad_norm") == pytest.approx(padded.metric("grad_norm"), rel=1e-4)
         for tensor, other in zip(weights.values(), whole.values(), strict=True):
             torch.testing.assert_close(tensor, other, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("placed", "level"),
+    [({}, "bitwise"), ({"packing": True}, "statistical"), ({"micro_batch_tokens": 20}, "statistical")],
+)
+def test_a_stage_resumed_in_another_layout_says_so(placed: dict[str, Any], level: str, tmp_path: Path) -> None:
+    document = settings(expressions.sft(), budget=4)
+    stage = Stage.at(tmp_path, interrupt_after=2)
+    with pytest.raises(Interrupted):
+        run(document, stage)
+    stage.interrupt_after = None
+    run(document, stage, **placed)
+    assert {"event": "resumed", "step": 2, "level": level} in stage.rows
