@@ -257,9 +257,11 @@ def _lora(settings: dict[str, Json]) -> dict[str, Json]:
 
 
 def _export(settings: dict[str, Json]) -> dict[str, Json]:
-    """A path that leads nowhere outside: the executor puts it below the store of smoke runs."""
+    """A path that leads nowhere outside, since the executor puts it below the store of smoke runs; and no word of the
+    model of the hub that an adapter was made for, since it was made for a tiny one."""
     parts = _inside(PurePosixPath(str(settings["path"]).replace("\\", "/")))
-    return {**settings, "path": "/".join(parts) or "export"}
+    kept = {name: value for name, value in settings.items() if name != "base"}
+    return {**kept, "path": "/".join(parts) or "export"}
 
 
 def _inside(path: PurePosixPath) -> Iterator[str]:

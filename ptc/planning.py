@@ -271,7 +271,7 @@ def lines(plan: Plan) -> Iterator[str]:
     """The plan as text."""
     place = f"{plan.profile['devices']} × {plan.profile['device']}"
     for stage in plan.stages:
-        yield from _stage_lines(stage, place)
+        yield from _stage_lines(stage, place, plan.profile["memory"])
         yield ""
     width = max(len(_title(node)) for node in plan.nodes)
     for node in plan.nodes:
@@ -288,12 +288,12 @@ def _title(node: PlannedNode) -> str:
     return f"{node.label} ({node.kind})" if node.label and node.label != node.kind else node.kind
 
 
-def _stage_lines(stage: PlannedStage, place: str) -> Iterator[str]:
+def _stage_lines(stage: PlannedStage, place: str, memory: int | None) -> Iterator[str]:
     claims = ", ".join(stage.claims) or "claims nothing"
     yield f"stage {stage.name}: {claims}"
     yield f"  {_counts(stage)}"
     yield f"  {', '.join(f'{name} ({how})' for name, how in stage.models.items())} on {place}"
-    yield from (f"  {line}" for line in _needs(stage))
+    yield from (f"  {line}" for line in _needs(stage, memory))
     groups: dict[str, list[str]] = {}
     for setting in stage.settings:
         groups.setdefault(setting.origin, []).append(f"{setting.name} = {setting.value}")
@@ -312,10 +312,12 @@ def _counts(stage: PlannedStage) -> str:
     return ", ".join(parts)
 
 
-def _needs(stage: PlannedStage) -> Iterator[str]:
+def _needs(stage: PlannedStage, memory: int | None) -> Iterator[str]:
+    """What a stage needs of the memory of each device, as far as the profile says how much that is."""
     if stage.memory is not None:
         parts = " + ".join(f"{name} {spelled(size)}" for name, size in stage.memory_parts.items())
-        yield f"memory at most {spelled(stage.memory)} = {parts}"
+        given = "" if memory is None else f" of {spelled(memory)}"
+        yield f"memory at most {spelled(stage.memory)}{given} = {parts}"
     if stage.learning_rates is not None:
         yield f"lr {', '.join(f'{rate:.3g}' for rate in stage.learning_rates)} at 0, 25, 50, 75, 100 % of the steps"
 

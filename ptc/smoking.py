@@ -123,7 +123,7 @@ class Found:
             if node.kind == "hub_model":
                 models[meaning] = str(node.settings["name"]), _model(node, stand_ins)
             elif node.kind == "hub_dataset":
-                datasets[meaning] = str(node.settings["name"]), _dataset(node, stand_ins)
+                datasets[meaning] = _named(node), _dataset(node, stand_ins)
             if node.kind == "extern_source" or (node.kind == "hub_dataset" and datasets[meaning][1] is None):
                 columns[meaning] = {**reading.columns_read(graph, meaning), **node.names}
         return Found(models, datasets, columns)
@@ -149,6 +149,12 @@ def _model(node: Node, stand_ins: StandIns | None) -> Path | None:
         cached = hub_folder(f"{name}@{revision}" if revision else name, fetch=False)
         folder = Path(cached) if cached is not None else None
     return folder
+
+
+def _named(node: Node) -> str:
+    """``openai/gsm8k main train``."""
+    parts = (node.settings["name"], node.settings.get("config"), node.settings.get("split"))
+    return " ".join(str(part) for part in parts if part)
 
 
 def _dataset(node: Node, stand_ins: StandIns | None) -> Path | None:

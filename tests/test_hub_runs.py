@@ -72,8 +72,8 @@ class Place:
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 
-    def run(self, profile: str = "hub", **more: str) -> subprocess.CompletedProcess[str]:
-        return self.ptc("run", "program.pt", "--profile", f"{profile}.toml", **more)
+    def run(self, profile: str = "hub", *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return self.ptc("run", "program.pt", "--profile", f"{profile}.toml", *words, **more)
 
     def forget(self) -> None:
         """As if nothing had been computed; the cache of the hub stays."""
@@ -185,3 +185,45 @@ def test_a_hub_that_is_not_reached_and_an_empty_cache_say_so(place: Place) -> No
     ended = place.run("offline")
     assert ended.returncode == 6
     assert "allow_hub = true in the profile" in said(ended)
+
+
+FIRST_HOUR = ROOT / "examples" / "qwen3_lora_gpu.pt"
+SMALL = ("--set", "held=6", "--set", "group=2", "--set", "tokens=4", "--set", "least=0")
+
+
+def test_the_first_program_for_a_gpu_from_lock_to_both_exports_and_again_without_the_hub(place: Place) -> None:
+    shutil.copyfile(FIRST_HOUR, place.folder / "program.pt")
+    shutil.copyfile(ROOT / "examples" / "gpu80.toml", place.folder / "gpu80.toml")
+    place.hub.models["Qwen/Qwen3-4B-Base"] = place.hub.models.pop("org/tiny")
+    place.hub.datasets["openai/gsm8k"] = place.hub.datasets.pop("org/sums")
+    assert place.ptc("lock", "program.pt").returncode == 0
+    planned = place.ptc("plan", "program.pt", "--profile", "gpu80.toml")
+    assert planned.returncode == 0, planned.stderr
+    assert "of 80.0 GB" in planned.stdout
+    first = place.run("hub", *SMALL)
+    assert first.returncode == 0, first.stderr
+    exports = sorted(path for path in (place.folder / "out").rglob("*.safetensors"))
+    assert {f"{path.parent.name}/{path.name}" for path in exports} == {
+        "qwen3-4b-gsm8k/model.safetensors",
+        "qwen3-4b-gsm8k-adapter/model.safetensors",
+        "qwen3-4b-gsm8k-adapter/adapter_model.safetensors",
+    }
+    made = {path: path.read_bytes() for path in exports}
+    place.forget()
+    shutil.rmtree(place.folder / "out")
+    again = place.run("offline", *SMALL, HF_HUB_OFFLINE="1")
+    assert again.returncode == 0, again.stderr
+    assert place.hub.asked == []
+    assert {path: path.read_bytes() for path in made} == made
+
+
+def test_what_the_card_does_not_hold_is_said_before_anything_is_fetched(place: Place) -> None:
+    shutil.copyfile(FIRST_HOUR, place.folder / "program.pt")
+    profile = (ROOT / "examples" / "gpu80.toml").read_text()
+    (place.folder / "small.toml").write_text(profile.replace('"80GB"', '"24GB"'))
+    ended = place.ptc(
+        *("check", "program.pt", "--profile", "small.toml", "--stand-ins", str(STAND_INS)),
+    )
+    assert ended.returncode == 6
+    assert "there are 24.0 GB" in ended.stdout
+    assert place.hub.asked == []

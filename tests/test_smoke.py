@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from ptc import api
 from ptc.cli import main
+from ptc.stand_ins import StandIns
 
 ROOT = Path(__file__).resolve().parents[1]
 SPELLING = ROOT / "examples" / "spelling.pt"
@@ -68,3 +72,46 @@ def test_a_model_that_nothing_here_describes_is_asked_for_in_one_sentence(
 def test_stand_ins_are_for_smoke_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(SPELLING), "--stand-ins", str(tmp_path)]) == 2
     assert "--stand-ins is for --smoke" in capsys.readouterr().err
+
+
+RECIPES = sorted(path.stem for path in (ROOT / "examples" / "recipes").glob("*.pt"))
+STUBBED = {
+    "constitutional_ai": ("harmless", "judge"),
+    "deepseek_r1": ("unit_tests", "instructions", "one_language", "judge"),
+    "llama3": ("annotators", "judge"),
+    "nemotron_cascade": ("instructions", "unit_tests", "repaired", "judge"),
+    "olmo3_think": ("unit_tests", "instructions", "judge"),
+    "on_policy_distillation": ("company:questions", "company:documents", "instructions"),
+    "openthoughts3": ("unit_tests",),
+    "qwen3": ("instructions", "judge", "judge"),
+    "rest_em": ("unit_tests",),
+    "self_rewarding": ("open_assistant:first_turns", "open_assistant:evaluations", "open_assistant:self_instruct")
+    + ("judge", "judge"),
+    "star": ("choice",),
+    "tulu3": ("instructions", "judge"),
+    "warp": ("judge",),
+}
+"""What no smoke run can ask, by the first words of the lines that name it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_node_of_a_recipe_is_carried_out(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_network(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("a smoke run asks nobody")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    program = ROOT / "examples" / "recipes" / f"{recipe}.pt"
+    whole = api.compiled(api.check_file(program, stand_ins=StandIns(program.parent / "stand_ins")))
+    code = smoke(program, tmp_path / "store")
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    for stage in (node for node in whole.nodes.values() if node.kind == "train"):
+        assert f"stage {stage.label}  2 steps" in said.out
+    lines = [line.removeprefix("  stubbed: ") for line in said.out.splitlines() if line.startswith("  stubbed: ")]
+    assert sorted(line.partition(" ")[0] for line in lines) == sorted(STUBBED.get(recipe, ()))
+    assert f"{len(whole.nodes)} of {len(whole.nodes)} nodes" in said.out
+    assert smoke(program, tmp_path / "store") == 0
+    assert f"{len(whole.nodes)} reused" in capsys.readouterr().out
