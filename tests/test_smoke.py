@@ -85,8 +85,10 @@ STUBBED = {
     "openthoughts3": ("unit_tests",),
     "qwen3": ("instructions", "judge", "judge"),
     "rest_em": ("unit_tests",),
-    "self_rewarding": ("open_assistant:first_turns", "open_assistant:evaluations", "open_assistant:self_instruct")
-    + ("judge", "judge"),
+    "self_rewarding": (
+        *("open_assistant:first_turns", "open_assistant:evaluations", "open_assistant:self_instruct"),
+        *("judge", "judge"),
+    ),
     "star": ("choice",),
     "tulu3": ("instructions", "judge"),
     "warp": ("judge",),
