@@ -32,7 +32,7 @@ SMALL: Mapping[str, int] = {
     "rotary_dim": HEAD // 2,
     "q_lora_rank": HEAD,
     "kv_lora_rank": HEAD,
-    "qk_rope_head_dim": HEAD // 2,
+    "qk_rope_head_dim": HEAD,
     "qk_nope_head_dim": HEAD // 2,
     "v_head_dim": HEAD,
     "moe_intermediate_size": INTERMEDIATE // 2,

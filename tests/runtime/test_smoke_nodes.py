@@ -153,3 +153,9 @@ def test_a_tiny_model_is_of_the_family_and_reads_the_same_tokens(small: Small, n
     assert before.eos_token == after.eos_token
     assert config["eos_token_id"] == after.eos_token_id or after.eos_token_id in config["eos_token_id"]
     assert len(after) == config["vocab_size"]
+    judges = config["architectures"][0].endswith("SequenceClassification")
+    family = transformers.AutoModelForSequenceClassification if judges else transformers.AutoModelForCausalLM
+    model = family.from_pretrained(made)
+    answer = model(**after([text, text[:9]], return_tensors="pt", padding=True, return_token_type_ids=False)).logits
+    assert answer.isfinite().all()
+    assert answer.shape[-1] == (1 if judges else len(after))
