@@ -265,7 +265,7 @@ class Settings:
         if setting is not None:
             rollout = count(setting.value, draft.scope, ("prompts",), "`rollout`", 512) or Unknown()
         live = next((source for source in batches or () if source.live is not None), None)
-        for written in (setting, again):
+        for written in (setting, None if _asks_of_the_start(draft) else again):
             if written is not None and batches and live is None:
                 self.findings.add(
                     "N120",
@@ -324,3 +324,8 @@ def _grouped(draft: Draft, source: core.Source) -> bool:
         for term in draft.terms
         for parameter, columns in term.wanted.items()
     )
+
+
+def _asks_of_the_start(draft: Draft) -> bool:
+    """Whether an objective compares with a model as it was when its batch was taken up, be it of fixed rows."""
+    return any("at" in part.fields for term in draft.terms for part in term.loss.walk())

@@ -12,9 +12,11 @@ from loss_cases import assert_same, evaluate, forward_of, gradient_of, rollouts,
 from suitable import NAMES, program
 
 from ptc import api
-from ptc.runtime.batches import collate
+from ptc.runtime.batches import Draw, collate
 from ptc.runtime.loss import Loss, losses_of
-from ptc.runtime.supply import draw_of
+from ptc.runtime.ranks import Ranks
+from ptc.runtime.supply import Supply, draw_of
+from ptc.runtime.training import Training
 
 GROUPS = rollouts(31)
 
@@ -122,3 +124,57 @@ def test_every_objective_is_evaluated_in_micro_batches(name: str) -> None:
     still = [model for model, bound in stage.settings["models"].items() if bound["as"] != "train"]
     [loss] = losses_of(stage.settings["terms"], still)
     assert loss.splits or loss.splits_in_two_passes
+
+
+# Fixed rows -----------------------------------------------------------------------------------------------------------
+
+AGAIN = """edition 2026
+from std.objectives import proximal_sft, sft
+source demos = gym("chain_sum", size = 20) |> prompts(.question, answer = .answer) |> respond(.answer)
+model base = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters(demos))
+stage learner {
+  train policy = base
+  minimize OBJECTIVE(demos, policy)
+  optimizer = adamw(lr = 1e-3)
+  batch = 4 samples
+  passes = 3
+  budget = 6 steps
+}
+"""
+
+
+def test_fixed_rows_are_used_again_where_that_makes_a_difference() -> None:
+    graph = api.compiled(api.check_text(AGAIN.replace("OBJECTIVE", "proximal_sft")))
+    [stage] = [node for node in graph.nodes.values() if node.kind == "train"]
+    asked = weights_of(stage.settings["terms"])
+    assert asked == {"", "batch_start"}
+    training = Training.of(stage.settings)
+    supply = Supply(training, {"s0": Numbered()}, Ranks())
+    drawn = [supply.draws(step)["s0"].prompts for step in range(6)]
+    assert drawn[0] == drawn[1] == drawn[2] != drawn[3] == drawn[4] == drawn[5]
+    assert supply.steps_per_epoch == 15
+    refused = api.check_text(AGAIN.replace("OBJECTIVE", "sft")).diagnostics
+    assert [(found.code, found.title[:24]) for found in refused] == [("N120", "`passes` is for nothing:")]
+
+
+def weights_of(terms: list[dict[str, Any]]) -> set[str]:
+    """Of which weights models are asked."""
+    waiting, found = [term["loss"] for term in terms], set()
+    while waiting:
+        document = waiting.pop()
+        waiting += document.get("args", ())
+        if "model" in document:
+            found.add(document.get("at", ""))
+    return found
+
+
+class Numbered:
+    """A source whose units are told apart by their prompts."""
+
+    size = 20
+
+    def draw(self, step: int, units: Sequence[int]) -> Draw:
+        return Draw([[] for _ in units], {}, [str(unit) for unit in units])
+
+    def at(self, step: int, drawn: Draw) -> Draw:
+        raise AssertionError("it follows none")
