@@ -26,7 +26,7 @@ LIVE_STEPS = frozenset(("sample", "score", "keep", "only", "best", "shuffle"))
 MODELS = frozenset(
     (
         *("new_model", "local_model", "hub_model", "train"),
-        *("lora", "merge_adapter", "value_head", "reward_head", "retemplate", "merge"),
+        *("lora", "merge_adapter", "value_head", "reward_head", "retemplate", "merge", "checkpoint"),
     )
 )
 TOKENIZERS = frozenset(("characters", "bpe", "tokenizer_of", "files"))

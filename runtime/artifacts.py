@@ -66,6 +66,20 @@ class PlanDrift(Exception):
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Weights that a stage is to keep on its way, for a `checkpoint` node."""
+
+    model: str
+    """Its name in the stage."""
+    piece: str
+    """How the name of the piece begins in which they are sealed."""
+    step: int | None
+    """The step after which; else …"""
+    watch: int | None
+    """… the watch, of those of the node, at whose best."""
+
+
+@dataclass(frozen=True)
 class Context:
     """What a node's implementation may use besides its inputs."""
 
@@ -79,6 +93,8 @@ class Context:
     """Appends one row to ``metrics.jsonl``."""
     watched: Mapping[str, Artifact] = field(default_factory=dict)
     """What `node.watches` need, by meaning. Observers: what a node yields must not depend on them."""
+    kept: tuple[Kept, ...] = ()
+    """What a stage seals in `partial` on its way, beside what it yields."""
 
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]

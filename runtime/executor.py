@@ -22,12 +22,14 @@ from ptc.runtime.artifacts import (
     InputWrong,
     Interrupted,
     InvariantBroken,
+    Partial,
     PlanDrift,
     Progress,
     ResourceMissing,
 )
 from ptc.runtime.exports import place
 from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low, is_disk_full
+from ptc.runtime.kept import asked, stage_of, take
 from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics, versions
 from ptc.runtime.manifest import Damage
 from ptc.runtime.nodes import DERIVED, STEPS
@@ -48,7 +50,7 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 ARTIFACT_OF: Mapping[str, str] = {
     **dict.fromkeys(("gym", "file", "hub_dataset", "extern_source", *STEPS, "sample", "score"), "rows"),
     **dict.fromkeys(("characters", "bpe", "tokenizer_of"), "tokenizer"),
-    **dict.fromkeys(("new_model", "local_model", "hub_model", "train", "merge", *DERIVED), "model"),
+    **dict.fromkeys(("new_model", "local_model", "hub_model", "train", "checkpoint", "merge", *DERIVED), "model"),
     **dict.fromkeys(("pass_rate", "reward", "win_rate", "bits_per_character"), "counts"),
     **dict.fromkeys(("claim", "gate"), "verdict"),
     "export": "files",
@@ -218,7 +220,7 @@ class _Run:
                 artifact = self.store.lookup(key)  # another run may have made it while this one waited
                 if artifact is None:
                     return self._compute(meaning, node, inputs, document, content)
-        self.store.forget_partial(key)  # a run that was killed right after publishing left them
+        self._forget(meaning, node, key)  # a run that was killed right after publishing left them
         self.reused.append(meaning)
         self._journal("REUSED", {"key": key, "artifact": artifact.digest}, durable=False)
         self.folder.say(f"{name(node)}: reused {artifact.digest[:12]}")
@@ -274,15 +276,11 @@ class _Run:
         self.listener.started(node, self.attempt, resumed)
         began = time.monotonic()
         result = self.store.scratch(node.kind)
-        context = Context(
-            _with_absolute_path(node, self.base),
-            pieces,
-            self.profile,
-            self._heartbeat(node),
-            self._metrics(meaning, node),
-            {meaning: self.artifacts[meaning] for watch in node.watches for meaning in watch.inputs},
-        )
-        self.implementations[node.kind](context.node, inputs, result, context)
+        if node.kind == "checkpoint":
+            self._take(meaning, node, result)
+        else:
+            context = self._context(meaning, node, pieces)
+            self.implementations[node.kind](context.node, inputs, result, context)
         self._check_inputs(node, inputs, content)
         type = _check_output(node, result)
         seconds = time.monotonic() - began
@@ -296,11 +294,56 @@ class _Run:
         }
         artifact = self.store.publish(document, result, type, provenance)
         self._journal("SEALED", {"key": key, "artifact": artifact.digest, "seconds": round(seconds, 3)})
-        self.store.forget_partial(key)
+        self._forget(meaning, node, key)
         self.ran.append(meaning)
         self.folder.say(f"{name(node)}: sealed {artifact.digest[:12]} after {seconds:.1f} s")
         self.listener.finished(node, artifact, seconds)
         return artifact
+
+    def _context(self, meaning: str, node: Node, pieces: Partial) -> Context:
+        return Context(
+            _with_absolute_path(node, self.base),
+            pieces,
+            self.profile,
+            self._heartbeat(node),
+            self._metrics(meaning, node),
+            {needed: self.artifacts[needed] for watch in node.watches for needed in watch.inputs},
+            tuple(asked(self.graph, meaning).values()) if node.kind == "train" else (),
+        )
+
+    # What a stage keeps on its way
+
+    def _take(self, meaning: str, node: Node, result: Path) -> None:
+        """Fills the folder of a `checkpoint` with what its stage kept; the stage runs again if that is not there."""
+        stage = stage_of(self.graph, node)
+        train, kept = self.graph.nodes[stage], asked(self.graph, stage)[meaning]
+        inputs = {role: self.artifacts[source] for role, source in train.inputs.items()}
+        key = self._key(train)
+        with self._alone(train, key):
+            pieces = self.store.partial(key, self.observe)
+            if take(pieces, kept, result):
+                return
+            self.folder.say(f"{name(train)}: runs again, for weights that it did not keep")
+            self.store.forget_partial(key)
+            again, context = self.store.scratch(train.kind), self._context(stage, train, pieces)
+            self.implementations[train.kind](context.node, inputs, again, context)
+            self.store.discard(again)
+            if not take(pieces, kept, result):
+                raise InvariantBroken(f"{name(train)} ended without keeping {name(node)}")
+
+    def _key(self, node: Node) -> str:
+        inputs = {role: self.artifacts[source].digest for role, source in node.inputs.items()}
+        return key_of(key_document(node, inputs, numerics(node, self.profile)))
+
+    def _forget(self, meaning: str, node: Node, key: str) -> None:
+        """Drops the pieces of a finished node; what a stage kept only when all who asked for it have it."""
+        if node.kind == "checkpoint":
+            stage = stage_of(self.graph, node)
+            if asked(self.graph, stage).keys() <= {*self.artifacts, meaning}:
+                self.store.forget_partial(self._key(self.graph.nodes[stage]))
+        elif node.kind == "train" and asked(self.graph, meaning):
+            return
+        self.store.forget_partial(key)
 
     def _check_inputs(self, node: Node, inputs: Mapping[str, Artifact], content: str | None) -> None:
         """What went in must still be what the key says, or the result would be found under a wrong name."""

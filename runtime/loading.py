@@ -92,14 +92,6 @@ def save_plain(model: PreTrainedModel, entry: Path, out: Path) -> None:
     copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
 
 
-def copy_model(source: Path, out: Path) -> None:
-    """A model artifact as it is, its adapter included, and nothing of what a stage left beside it."""
-    copy_files([path for path in sorted(source.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
-    if is_adapted(source):
-        (out / ADAPTER).mkdir()
-        copy_files(sorted((source / ADAPTER).iterdir()), out / ADAPTER)
-
-
 def _belongs_to_tokenizer(path: Path) -> bool:
     own = path.suffix == ".safetensors" or path.name in WRITTEN_ANEW
     return not own and any(path.match(pattern) for pattern in TAKEN)

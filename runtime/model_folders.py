@@ -80,6 +80,14 @@ def copy_files(files: Iterable[Path], out: Path) -> None:
         shutil.copyfile(path, out / path.name)
 
 
+def copy_model(source: Path, out: Path) -> None:
+    """A model artifact as it is, its adapter included, and nothing of what a stage left beside it."""
+    copy_files([path for path in sorted(source.iterdir()) if path.is_file() and path.name != MANIFEST], out)
+    if (source / ADAPTER).is_dir():
+        (out / ADAPTER).mkdir()
+        copy_files(sorted((source / ADAPTER).iterdir()), out / ADAPTER)
+
+
 def read_json(path: Path) -> dict[str, Json]:
     """A configuration file. Raises `InputWrong` if it is not a JSON object."""
     try:

@@ -92,6 +92,11 @@ class Trainer:
         self._counters = Counters(step=0, tokens=0)
         self._sealed: int | None = None
 
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in the budget."""
+        return self._steps
+
     def run(self) -> None:
         """Raises `InvariantBroken` before an update with numbers that are not finite; on `Interrupted` saves first."""
         if self._ranks.first:

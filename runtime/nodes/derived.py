@@ -16,13 +16,12 @@ from ptc.runtime.heads import number_head, with_head
 from ptc.runtime.loading import (
     REWARD,
     VALUE,
-    copy_model,
     is_adapted,
     load_base,
     load_whole,
     save_plain,
 )
-from ptc.runtime.model_folders import ADAPTER, read_json
+from ptc.runtime.model_folders import ADAPTER, copy_model, read_json
 
 
 def lora(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:

@@ -20,6 +20,7 @@ from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
 from ptc.runtime.judging import Weights
+from ptc.runtime.kept import Keeper
 from ptc.runtime.loading import load_models, save_model
 from ptc.runtime.model_folders import context_length
 from ptc.runtime.nodes.opened import OpenedModels, for_judges
@@ -50,8 +51,15 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
         stage = _Stage(node, inputs, context, training, models, opened)
         flows = {source: stage.flow(source) for source in training.sources}
         ranks.told({source: flow.size for source, flow in flows.items()})
-        observers = [watching.measure for watching in stage.watches()]
-        Trainer(training, models, flows, context, Placement.of(context.profile), observers, ranks).run()
+
+        def save(name: str, folder: Path) -> None:
+            save_model(models[name], inputs[name].path, folder)
+
+        keeper = Keeper(context.kept, context.partial, save)
+        observers = list(keeper.observers([watching.measure for watching in stage.watches()]))
+        trainer = Trainer(training, models, flows, context, Placement.of(context.profile), observers, ranks)
+        keeper.refuse_beyond(trainer.steps, node.watches)
+        trainer.run()
     save_model(models[result], inputs[result].path, out)
     for name in (*training.trained, *training.tracked):
         if name != result:

@@ -16,7 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ptc.runtime.adapters import write_adapter
 from ptc.runtime.artifacts import Artifact, InputWrong
-from ptc.runtime.loading import copy_model, load_model
+from ptc.runtime.loading import load_model
+from ptc.runtime.model_folders import copy_model
 
 LORA: dict[str, Any] = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": "all-linear", "seed": 5}
 TEXTS = torch.randint(4, 104, (3, 11), generator=torch.Generator().manual_seed(1))

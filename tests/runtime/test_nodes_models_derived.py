@@ -15,7 +15,8 @@ from small_chat import save, small_llama, small_model
 from ptc.runtime.adapters import write_adapter
 from ptc.runtime.artifacts import Artifact, InputWrong
 from ptc.runtime.engines.open import end_tokens, load_tokenizer
-from ptc.runtime.loading import REWARD, VALUE, copy_model, head_of, load_model, load_whole
+from ptc.runtime.loading import REWARD, VALUE, head_of, load_model, load_whole
+from ptc.runtime.model_folders import copy_model
 from ptc.runtime.render import render_prompt
 
 LORA: dict[str, Any] = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": "all-linear", "seed": 5}
