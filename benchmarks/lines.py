@@ -31,7 +31,7 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("dpo_norm", "dpo_forward_kl", "dpo_js", "dpo_alpha", "ld_dpo", "wpo"),
         ),
     ),
-    "KTO": ("trainer/kto", ("kto", "apo_zero_unpaired")),
+    "KTO": ("trainer/kto", ("kto_mismatched", "kto", "apo_zero_unpaired")),
     "GRPO": (
         "trainer/grpo",
         (

@@ -148,7 +148,8 @@ FAMILIES = {
     "Token targets": ("sft", "pretrain", "dft", "proximal_sft", "anchored_sft", "chord"),
     "Preferences": (
         *("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "wpo", "ld_dpo", "exo", "nca", "bco", "sppo"),
-        *("apo_zero", "apo_down", "discopop", "dpo_forward_kl", "dpo_js", "dpo_alpha", "kto", "apo_zero_unpaired"),
+        *("apo_zero", "apo_down", "discopop", "dpo_forward_kl", "dpo_js", "dpo_alpha", "kto"),
+        *("kto_mismatched", "apo_zero_unpaired"),
         *("orpo", "simpo", "alphapo", "cpo", "slic", "free_ipo"),
     ),
     "Reward models": ("bradley_terry", "prm"),

@@ -23,7 +23,7 @@ CONFIGS = {
     **dict.fromkeys(("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "wpo", "ld_dpo"), "DPOConfig"),
     **dict.fromkeys(("exo", "nca", "bco", "sppo", "apo_zero", "apo_down", "discopop"), "DPOConfig"),
     **dict.fromkeys(("dpo_forward_kl", "dpo_js", "dpo_alpha"), "DPOConfig"),
-    **dict.fromkeys(("kto", "apo_zero_unpaired"), "KTOConfig"),
+    **dict.fromkeys(("kto", "kto_mismatched", "apo_zero_unpaired"), "KTOConfig"),
     "orpo": "experimental.orpo.ORPOConfig",
     **dict.fromkeys(("simpo", "alphapo", "cpo", "slic", "free_ipo"), "experimental.cpo.CPOConfig"),
     "bradley_terry": "RewardConfig",

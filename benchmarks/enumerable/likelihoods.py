@@ -164,10 +164,11 @@ def labelled(world: World) -> Iterator[Row]:
         for prompt, answers in SURE.items()
         for text, good in answers.items()
     ]
-    for name in ("kto", "apo_zero_unpaired"):
+    strangers = [{**row, "response": other["response"]} for row, other in zip(rows, rows[2:] + rows[:2], strict=True)]
+    for name, sources in (("kto", "rows"), ("kto_mismatched", "rows, more"), ("apo_zero_unpaired", "rows")):
         base = world.model(1, 0.15)
-        stage = Stage(roles=HELD, loss=f"{name}(rows, policy, reference, beta = 0.5)")
-        policy = world.policy(world.train(stage, {"policy": base, "reference": base}, rows), 3)
+        stage = Stage(roles=HELD, loss=f"{name}({sources}, policy, reference, beta = 0.5)")
+        policy = world.policy(world.train(stage, {"policy": base, "reference": base}, rows, more=strangers), 3)
         yield from taken_and_left(world, name, policy, world.policy(base, 3))
 
 

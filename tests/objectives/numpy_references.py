@@ -351,6 +351,17 @@ def kto(w: World) -> float:
     )
 
 
+def kto_mismatched(w: World, strangers: World) -> float:
+    away = [strangers.logp("then", i).sum() - strangers.logp("reference", i).sum() for i in range(strangers.count)]
+    base, label = max(0.0, float(np.mean(away))), w.number("label")
+
+    def row(i: int) -> float:
+        gain = float((w.logp("now", i) - w.logp("reference", i)).sum())
+        return sigmoid(-0.1 * (gain - base)) if label[i] else 1.5 * sigmoid(0.1 * (gain - base))
+
+    return w.per_sample(row)
+
+
 def apo_zero_unpaired(w: World) -> float:
     def row(i: int) -> float:
         gain = float((w.logp("now", i) - w.logp("reference", i)).sum())

@@ -24,6 +24,8 @@ def groups_of(name: str) -> list[Groups]:
         return [[[Sample({"text": sample.sequences["response"]})] for group in rollouts(11) for sample in group]]
     if "stepped" in call:
         return [stepped(11)]
+    if "strangers" in call:
+        return [labelled(11), rollouts(13, sizes=(3, 2, 2, 4))]
     if "traces" in call:
         return [rollouts(11), rollouts(12, sizes=(1, 0, 2, 1))]
     if "explained" in call or "informed" in call:

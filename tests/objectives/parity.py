@@ -50,6 +50,8 @@ def measured(case: Case, folder: Path) -> Distance:
     sources = dict.fromkeys(("pairs", "labelled", "demos", "rollouts"), groups)
     if "chosen" in case.ours:
         sources["chosen"] = batches.chosen(groups)
+    if "strangers" in case.ours:
+        sources["strangers"] = batches.shifted(groups)
     learner = copy.deepcopy(models.judge if "judge" in case.ours else models.policy)
     roles = {
         **dict.fromkeys(("policy", "student", "judge"), learner),

@@ -89,6 +89,15 @@ def rows(count: int = 8) -> Groups:
     ]
 
 
+def shifted(groups: Groups) -> Groups:
+    """Each prompt with the response of the row before it, as TRL shifts a batch."""
+    samples = flat(groups)
+    return [
+        [Sample({"response": (own.sequences["response"][0], other.sequences["response"][1])})]
+        for own, other in zip(samples, samples[-1:] + samples[:-1], strict=True)
+    ]
+
+
 def chosen(groups: Groups) -> Groups:
     """The chosen responses of pairs."""
     return [[Sample({"response": sample.sequences["chosen"]}) for sample in group] for group in groups]

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 
 import torch
-from loss_cases import Gradient, evaluate
+from loss_cases import Gradient, forward_of
 from parity_batches import Groups
 
 from ptc import api
 from ptc.compiler.objective_names import LIBRARY
 from ptc.lang.render import render_all
 from ptc.runtime.batches import collate
+from ptc.runtime.loss import losses_of
 
 PROGRAM = """edition 2026
 {objectives}
@@ -20,6 +21,7 @@ from std.verifiers import exact
 source tasks = gym("chain_sum", size = 100) |> prompts(.question, answer = .answer)
 source demos = tasks |> respond(.answer)
 source labelled = gym("chain_sum", size = 100) |> prompts(.question, response = .answer, label = .num_terms == 2)
+source strangers = labelled |> shuffle(.response)
 source pairs = jsonl("pairs.jsonl")
 source chosen = pairs |> respond(.chosen)
 model base = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters(tasks))
@@ -74,11 +76,14 @@ def loss_and_gradient(
     assert result.sound, render_all(result.diagnostics, result.source)
     [stage] = [node for node in api.compiled(result).nodes.values() if node.kind == "train"]
     asked = [models[stage.names[canonical]] for canonical in stage.settings["models"]]
-    total, summed = 0.0, Gradient()
-    for term in stage.settings["terms"]:
-        batch = collate(sources[stage.names[term["source"]]])
-        loss, gradient = evaluate(term["loss"], batch, *asked)
-        total += term["weight"] * loss
-        for name, tensor in gradient.items():
-            summed[name] = summed.get(name, torch.zeros_like(tensor)) + term["weight"] * tensor
-    return total, summed
+    learner, total = asked[0], 0.0
+    learner.zero_grad()
+    for loss in losses_of(stage.settings["terms"]):
+        batches = {source: collate(sources[stage.names[source]]) for source in loss.sources}
+        value = loss.whole(loss.prepare(batches), forward_of(*asked)).loss
+        value.backward()
+        total += float(value.detach())
+    return total, {
+        name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
+        for name, weight in learner.named_parameters()
+    }

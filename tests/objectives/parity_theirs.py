@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from loss_cases import VOCABULARY, Gradient
-from parity_batches import Groups, Models, flat, padded, sequences
+from parity_batches import Groups, Models, flat, padded, sequences, shifted
 from parity_list import Case
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -129,9 +129,10 @@ def kto(case: Case, models: Models, groups: Groups, policy: PreTrainedModel, fol
     data = {"prompt": ["w2", "w3"], "completion": ["w3", "w4"], "label": [True, False]}
     trainer = build(case, args, policy, data, ref_model=copy.deepcopy(models.reference))
     batch = completed(flat(groups), "response")
+    others = completed(flat(shifted(groups)), "response") if "strangers" in case.ours else batch
     labels = torch.tensor([bool(sample.numbers["label"]) for sample in flat(groups)])
     loss: torch.Tensor = trainer.compute_loss(
-        policy, {**batch, **{f"KL_{name}": ids for name, ids in batch.items()}, "label": labels}
+        policy, {**batch, **{f"KL_{name}": ids for name, ids in others.items()}, "label": labels}
     )
     return loss
 

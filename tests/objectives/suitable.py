@@ -16,6 +16,7 @@ source shown = gym("chain_sum", size = 100) |> prompts(.question, answer = .answ
 source demos = tasks |> respond(.answer)
 source explained = shown |> respond(.answer)
 source labelled = gym("chain_sum", size = 100) |> prompts(.question, response = .answer, label = .num_terms == 2)
+source strangers = labelled |> shuffle(.response)
 source pairs = jsonl("pairs.jsonl")
 source documents = jsonl("documents.jsonl")
 source marked = jsonl("marked.jsonl")
@@ -57,6 +58,7 @@ CALLS: dict[str, tuple[str, tuple[str, ...]]] = {
     "hinge": ("hinge(pairs, policy, reference)", HELD),
     "rpo": ("rpo(pairs, policy, reference)", HELD),
     "kto": ("kto(labelled, policy, reference, undesirable_weight = 1.5)", HELD),
+    "kto_mismatched": ("kto_mismatched(labelled, strangers, policy, reference, undesirable_weight = 1.5)", HELD),
     "apo_zero_unpaired": ("apo_zero_unpaired(labelled, policy, reference, undesirable_weight = 1.5)", HELD),
     "wpo": ("wpo(pairs, policy, reference)", HELD),
     "ld_dpo": ("ld_dpo(pairs, policy, reference)", HELD),
