@@ -130,13 +130,13 @@ class World:
         """What a verifier is shown of it."""
         return str(self.tokenizer.decode(response, skip_special_tokens=True))
 
-    def model(self, seed: int, spread: float = 0.0, blind: bool = False) -> Path:
+    def model(self, seed: int, spread: float = 0.0, blind: bool = False, layers: int = 1) -> Path:
         """A fresh model; `spread` widens its next-token distributions. A blind one sees no token but the last.
 
         Blind: nothing leaves its attention, and no gradient enters it: the two matrices that a value passes are 0.
         """
         folder = self._new()
-        node = Node("new_model", 1, {**SHAPE, "seed": seed}, {})
+        node = Node("new_model", 1, {**SHAPE, "layers": layers, "seed": seed}, {})
         self._run(node, {"tokenizer": artifact(self.tokenizer_folder)}, folder)
         if spread or blind:
             model = load(folder)
@@ -149,6 +149,24 @@ class World:
                         parameter.zero_()
             model.save_pretrained(folder)
         return folder
+
+    def prompt(self, text: str) -> Response:
+        """The tokens behind which a model answers."""
+        [ids] = render_prompts(self.tokenizer, [text])
+        return tuple(ids)
+
+    def headed(self, kind: str, entry: Path) -> Path:
+        """A model under a fresh head: `reward_head` or `value_head`."""
+        folder = self._new()
+        self._run(Node(kind, 1, {"seed": 3}, {}), {"init": artifact(entry)}, folder)
+        return folder
+
+    def cost(self, folder: Path, ids: Response) -> float:
+        """Nats of a text behind its first token, by plain transformers."""
+        model = load(folder).double()
+        with torch.no_grad():
+            log = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0], -1)
+        return -float(log[range(len(ids) - 1), list(ids[1:])].sum())
 
     def train(
         self, stage: Stage, models: Mapping[str, Path], rows: Sequence[Mapping[str, Any]], **sources: Any
