@@ -62,6 +62,24 @@ def test_a_sound_trainer_trains(world: World, name: str, monkeypatch: Patch) -> 
     run(world, name)
 
 
+@pytest.mark.parametrize("name", ["dpo", "grpo"])
+def test_what_is_frozen_is_the_same_behind_the_stage(world: World, name: str, monkeypatch: Patch) -> None:
+    load, loaded = node.load_models, dict[str, torch.nn.Module]()
+
+    def noted(*args: Any) -> Any:
+        loaded.update(load(*args))
+        return loaded
+
+    monkeypatch.setattr(node, "load_models", noted)
+    stage, rows = STAGES[name]
+    base = world.model(2, 0.15)
+    world.train(replace(stage, steps=3, lr=0.01), {"policy": base, "reference": base}, rows)
+    before = dict(load_model(base).named_parameters())
+    frozen, learned = (dict(loaded[model].named_parameters()) for model in ("m1", "m0"))
+    assert all(torch.equal(frozen[key], value) for key, value in before.items())
+    assert not all(torch.equal(learned[key], value) for key, value in before.items())
+
+
 def moved(model: torch.nn.Module) -> torch.nn.Module:
     """Other weights."""
     generator = torch.Generator().manual_seed(0)
