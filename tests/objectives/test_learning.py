@@ -17,12 +17,7 @@ from enumerable.optima import covering, least, tilted  # noqa: E402
 from enumerable.policies import Policy, kl, states  # noqa: E402
 from enumerable.table import CASES, between, nats, share  # noqa: E402
 
-PENDING = frozenset(
-    {
-        *("bradley_terry", "prm", "ppo", "process_sum", "process_min"),
-        *("luffy", "context_distillation", "self_distillation", "pretrain"),
-    }
-)
+PENDING = frozenset({"process_sum", "process_min"})
 """What the runtime cannot train yet."""
 
 
