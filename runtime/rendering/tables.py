@@ -98,6 +98,18 @@ def _own_tokens(
     """The tokens of each row's columns, or None where it has none that mean the same to this tokenizer."""
     if not {"prompt", "prompt_tokens", *columns, *(f"{name}_tokens" for name in columns)} <= set(rows.column_names):
         return [None] * rows.num_rows
+    sampled = [row for row, ids in enumerate(column(rows, "prompt_tokens")) if ids is not None]
+    found: list[dict[str, Rendered] | None] = [None] * rows.num_rows
+    if sampled:  # beside them there may be rows of any layout, as in `attempts + demonstrations`
+        for row, own in zip(sampled, _of_sampled(rows.take(sampled), tokenizer, columns), strict=True):
+            found[row] = own
+    return found
+
+
+def _of_sampled(
+    rows: pa.Table, tokenizer: PreTrainedTokenizerBase, columns: Sequence[str]
+) -> list[dict[str, Rendered] | None]:
+    """The same of rows that all were sampled."""
     begun = [list(ids or ()) for ids in column(rows, BEGUN)] if BEGUN in rows.column_names else [[]] * rows.num_rows
     asked = [[*ids, *own] for ids, own in zip(render_prompts(tokenizer, prompts_of(rows)), begun, strict=True)]
     found: list[dict[str, Rendered] | None] = [

@@ -385,3 +385,17 @@ def test_a_row_with_a_problem_stops_the_stage() -> None:
         tokenised(table.slice(0, 1), SFT.needs(), chatml(), Rendering(4))
     with pytest.raises(InputWrong, match="all 1 rows are longer than max_length = 4"):
         FixedFlow(table.slice(0, 1), "samples", SFT.needs(), chatml(), Rendering(4, "drop"))
+
+
+def test_sampled_rows_beside_messages_keep_their_own_tokens() -> None:
+    tokenizer = chatml()
+    talk = TALK[1:3]
+    whole = one(tokenizer, {"messages": talk})
+    first = whole.border
+    sampled = {"prompt": "What is 2 + 2?", "response": "It is 4.", "messages": None}
+    tokens = {"prompt_tokens": list(whole.tokens[:first]), "response_tokens": list(whole.tokens[first:-1])}
+    nothing = {"prompt": None, "response": None, "prompt_tokens": None, "response_tokens": None}
+    mixed = pa.Table.from_pylist([{**sampled, **tokens}, {**nothing, "messages": talk}])
+    own, written = rendered_rows(mixed, ["response"], tokenizer, Rendering())
+    assert written.parts[0]["response"].tokens == whole.tokens
+    assert own.parts[0]["response"].tokens == whole.tokens[:-1]
