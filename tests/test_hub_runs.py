@@ -188,7 +188,7 @@ def test_a_hub_that_is_not_reached_and_an_empty_cache_say_so(place: Place) -> No
 
 
 FIRST_HOUR = ROOT / "examples" / "qwen3_lora_gpu.pt"
-SMALL = ("--set", "held=6", "--set", "group=2", "--set", "tokens=4", "--set", "least=0")
+SMALL = ("--set", "held=6", "--set", "group=2", "--set", "tokens=4", "--set", "least=0", "--set", "updates=3 steps")
 
 
 def test_the_first_program_for_a_gpu_from_lock_to_both_exports_and_again_without_the_hub(place: Place) -> None:
