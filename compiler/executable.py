@@ -71,7 +71,7 @@ def _refused(program: core.Program) -> Iterator[Refusal]:
     for export in program.exports:
         yield from _made(export.model, seen)
     for protect in program.protects:
-        yield protect.span, "`protect`", f"ensure {protect.eval.name} >= …"
+        yield from _eval(protect.eval, seen)
 
 
 # Rows and models ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
 from ptc.compiler.graph import Graph, Json, Node, Watch
+from ptc.compiler.lineage import Lineage
 from ptc.compiler.meaning import PURPOSE, SEMANTICS, Meanings, chain, passing, seed_of
+from ptc.compiler.protecting import bound
 from ptc.compiler.scorers import judges
 
 GATE_PROMPTS = 64
@@ -121,6 +123,19 @@ class _Lowering:
             settings["seed"] = seed_of(self.program.seed, "gate", chain(drawn_from), int(settings.get("seed", 0)))
         return self.meanings.add(Node(source.kind, SEMANTICS[source.kind], settings, inputs, f"gate {source.kind}"))
 
+    def protection(self, stage: core.Stage, protect: core.Protect, origin: core.Model) -> str:
+        """A gate at the exit of a stage that is bound: what it has become against what it must keep, by prompt."""
+        least = -protect.points / 100
+        text = f"ensure change >= {least:g}"
+        settings = {"when": "ensure", "measure": "change", "op": "ge", "limit": least, "text": text}
+        inputs = {
+            "counts": self.measured(protect.eval, stage.model, stage, "exit"),
+            "before": self.measured(protect.eval, origin, stage, "protected"),
+        }
+        label = f"protect {protect.eval.name} within {protect.points:g} points from {origin.name or 'model'}"
+        names = {"stage": stage.name}
+        return self.meanings.add(Node("gate", SEMANTICS["gate"], settings, inputs, label, names=names))
+
     def stage(self, stage: core.Stage) -> str:
         """The node that trains, with the gates it waits for and the watches that look on."""
         trained = self.meanings.of(stage.model)
@@ -154,15 +169,16 @@ def lower(program: core.Program) -> Graph:
     meanings = lowering.meanings
     for stage in program.stages:
         meanings.stages.update({id(model): stage for model in stage.results.values()})
-    needed = _needed(program)
+    needed, lineage = _needed(program), Lineage(program)
     for stage in program.stages:
         if stage not in needed:
             continue
         trained = lowering.stage(stage)
         lowering.roots.append(trained)
         lowering.roots.extend(lowering.claim(stage, claim) for claim in stage.claims)
-        for gate in (gate for gate in stage.gates if gate.when == "ensure"):
-            ensured = lowering.gate(stage, gate)
+        ensures = [lowering.gate(stage, gate) for gate in stage.gates if gate.when == "ensure"]
+        ensures += [lowering.protection(stage, protect, origin) for protect, origin in bound(program, stage, lineage)]
+        for ensured in ensures:
             lowering.roots.append(ensured)
             lowering.gates.setdefault(trained + " exit", []).append(ensured)
         for reported in program.reports if stage.model.type.head == "language" else ():
@@ -230,9 +246,9 @@ def _upstream(lowering: _Lowering, gates: list[str]) -> set[str]:
 
 def _ordered(lowering: _Lowering) -> dict[str, Node]:
     """All nodes with what they wait for, every node behind its inputs and its gates."""
-    measuring = _upstream(
-        lowering, [gate for key, gates in lowering.gates.items() for gate in gates if key.endswith(" exit")]
-    )
+    # What a stage's own exit is measured on cannot wait for that exit. Gates of other exits cannot depend on it: what
+    # is measured stands in the text before what is trained from it.
+    measuring = {key: _upstream(lowering, gates) for key, gates in lowering.gates.items() if key.endswith(" exit")}
     nodes = {
         meaning: replace(
             node,
@@ -240,7 +256,7 @@ def _ordered(lowering: _Lowering) -> dict[str, Node]:
                 gate
                 for key in (meaning, *(f"{source} exit" for source in node.inputs.values()))
                 for gate in lowering.gates.get(key, [])
-                if key == meaning or (node.kind not in OBSERVERS and meaning not in measuring)
+                if key == meaning or (node.kind not in OBSERVERS and meaning not in measuring[key])
             ),
             watches=lowering.watches.get(meaning, ()),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,6 +59,9 @@ def _measure(measure: str, inputs: Mapping[str, Artifact], context: Context) -> 
             return bootstrap(mean_of, spread), len(spread)
         case "value":
             return _value(read_table(inputs["counts"].path / COUNTS_FILE))
+        case "change":
+            changes = _changes(*(read_table(inputs[name].path / COUNTS_FILE) for name in ("counts", "before")))
+            return bootstrap(mean_of, changes), len(changes)
         case "kl":
             found = divergences(read_rows(inputs["rows"]), inputs["model"].path, inputs["reference"].path, context)
             return bootstrap(mean_of, found), len(found)
@@ -89,6 +92,25 @@ def _value(counts: pa.Table) -> tuple[Interval, int]:
     n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
     judged = n >= 1
     return bootstrap(mean_of, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())
+
+
+def _changes(now: pa.Table, before: pa.Table) -> Reals:
+    """How much higher the rate of each prompt is than it was, of those that were judged both times; shape [prompts]."""
+    earlier = dict(_rates(before))
+    changes = np.array([rate - earlier[prompt] for prompt, rate in _rates(now) if prompt in earlier])
+    if not len(changes):
+        raise InvariantBroken(
+            "a protected eval needs prompts that could be judged before and after, and there are none"
+        )
+    return changes
+
+
+def _rates(counts: pa.Table) -> Iterator[tuple[str, float]]:
+    """Each prompt that could be judged with the share of its attempts that are right, or that win."""
+    right = "correct" if "correct" in counts.column_names else "won"
+    for prompt, n, count in zip(*(column(counts, name) for name in ("prompt_id", "n", right)), strict=True):
+        if n:
+            yield prompt, count / n
 
 
 def _ratio_of_sums(bits: Reals, characters: Reals) -> Reals:

@@ -188,3 +188,16 @@ def test_informative_rate_counts_groups_with_different_rewards(tmp_path: Path) -
     world.run("gate", gate("ge", 0.25, "informative_rate"), rows=rows)
     with pytest.raises(InvariantBroken):
         world.run("gate", gate("gt", 0.25, "informative_rate"), rows=rows)
+
+
+def test_a_protected_rate_is_compared_prompt_by_prompt(tmp_path: Path) -> None:
+    world = Measured(tmp_path)
+    before, after = world.counts(HALF, 1), world.counts([0.9 * share for share in HALF], 2)
+    lost = float(np.mean(HALF)) * 0.1
+    world.run("gate", gate("ge", -lost - 0.05, "change"), counts=after, before=before)
+    with pytest.raises(InvariantBroken, match="measured -0"):
+        world.run("gate", gate("ge", -lost + 0.05, "change"), counts=after, before=before)
+    verdict = json.loads(
+        (world.run("gate", gate("ge", 0, "change"), counts=before, before=before).path / "verdict.json").read_text()
+    )
+    assert verdict["numbers"]["value"] == 0
