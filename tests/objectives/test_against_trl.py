@@ -8,7 +8,7 @@ import pytest
 import torch
 from loss_references import advantages, token_logps
 from parity import TOLERANCE, measured
-from parity_batches import Models, flat, rollouts
+from parity_batches import Groups, Models, flat, rollouts, rows, shifted
 from parity_list import CASES, Case
 
 pytestmark = pytest.mark.slow
@@ -39,3 +39,11 @@ def test_the_rollouts_have_every_branch_in_them() -> None:
     stale = torch.stack([-log.mean() for log in logs]) > 0.05
     assert (stale & bad).any() and (~stale & bad).any() and (stale & good).any()
     assert len({len(log) for log in logs}) > 3
+
+
+@pytest.mark.parametrize("groups", [rows(), shifted(rows())])
+def test_the_point_of_comparison_of_kto_is_not_cut_off_at_0(groups: Groups) -> None:
+    models = Models()
+    with torch.no_grad():
+        away = [token_logps(models.policy, one) - token_logps(models.reference, one) for one in flat(groups)]
+    assert sum(float(one.sum()) for one in away) / len(away) > 0.1
