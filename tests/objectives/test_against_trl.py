@@ -8,7 +8,7 @@ import pytest
 import torch
 from loss_references import advantages, token_logps
 from parity import TOLERANCE, measured
-from parity_batches import Groups, Models, flat, rollouts, rows, shifted
+from parity_batches import Groups, Models, flat, pairs, rollouts, rows, shifted
 from parity_list import CASES, Case
 
 pytestmark = pytest.mark.slow
@@ -47,3 +47,16 @@ def test_the_point_of_comparison_of_kto_is_not_cut_off_at_0(groups: Groups) -> N
     with torch.no_grad():
         away = [token_logps(models.policy, one) - token_logps(models.reference, one) for one in flat(groups)]
     assert sum(float(one.sum()) for one in away) / len(away) > 0.1
+
+
+def test_the_hinges_are_met_on_both_sides() -> None:
+    models, samples = Models(), flat(pairs())
+    with torch.no_grad():
+        sides = [
+            torch.stack([token_logps(model, one, side).sum() for one in samples])
+            for model in (models.policy, models.reference)
+            for side in ("chosen", "rejected")
+        ]
+    for margin in (sides[0] - sides[1] - (sides[2] - sides[3]), 0.3 * (sides[0] - sides[1])):
+        assert (margin > 1).any()
+        assert (margin < 1).any()
