@@ -20,8 +20,13 @@ ROWWISE = (
     *("only", "best", "best_and_worst", "mix", "join", "against", "hint", "prefix"),
 )
 """Steps on rows that stand still."""
-SOURCES = frozenset((*ORIGINS, *ROWWISE, "sample", "score"))
-LIVE_STEPS = frozenset(("sample", "score", "keep", "only", "best", "shuffle"))
+SOURCES = frozenset((*ORIGINS, *ROWWISE, "sample", "score", "refill"))
+LIVE_STEPS = frozenset(
+    (
+        *("sample", "score", "keep", "only", "best", "best_and_worst", "shuffle", "split_steps"),
+        *("replay", "refill", "concat", "mix", "join"),
+    )
+)
 """Steps that can be taken while a stage runs."""
 MODELS = frozenset(
     (

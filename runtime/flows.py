@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Draw, Sample
-from ptc.runtime.choosing import best_of, counting, with_spread
-from ptc.runtime.engines.protocol import Engine
-from ptc.runtime.expressions import evaluate
-from ptc.runtime.judging import Weights
+from ptc.runtime.choosing import with_spread
 from ptc.runtime.losses.needs import Needs
 from ptc.runtime.rendering.conversations import prompt_text
 from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.rendering.tables import records
-from ptc.runtime.rewards import Rewards, Worth
-from ptc.runtime.rollouts import sample_rows, sampling_of
-from ptc.runtime.row_steps import shuffled
-from ptc.runtime.samples import by_prompt, sampled, tokenised
-from ptc.runtime.sampling import seed_of
-from ptc.runtime.tables import column, with_columns
+from ptc.runtime.rewards import Worth
+from ptc.runtime.samples import by_prompt, drawn, tokenised
+from ptc.runtime.streams.building import replays
+from ptc.runtime.streams.drawing import UNIT, Drawing, Stream
+from ptc.runtime.supply import Stateless
+from ptc.runtime.tables import column, read_table, write_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 REWARDED = frozenset({"group", "reward"})
 """Columns of attempts that have been scored."""
-UNIT = "unit"
-"""Column that numbers the prompts of a draw, so that a prompt whose attempts are all filtered out still counts."""
 
 
-class FixedFlow:
+class FixedFlow(Stateless):
     """Rows as materialised, tokenised once. A unit is a row, or a prompt with all its rows."""
 
     def __init__(
@@ -68,125 +62,127 @@ class FixedFlow:
 
 
 class LiveFlow:
-    """Attempts of a model that is being trained: sampled, scored and filtered for each step, with its weights then."""
+    """A stream of a stage as samples: drawn for each step, with the weights as they are then."""
 
     def __init__(
         self,
-        prompts: pa.Table,
-        steps: Sequence[Mapping[str, Json]],
+        stream: Stream,
         needs: Needs,
         tokenizer: PreTrainedTokenizerBase,
-        engine: Callable[[int], Engine],
-        seed: int,
-        judges: Callable[[Mapping[str, Json], str], Weights],
+        rendering: Rendering,
+        *,
+        follows: str | None = None,
         with_spread_only: bool = False,
     ) -> None:
-        """`engine` gives the engine with the weights behind so many updates, `judges` the models of a step that judge,
-        by the step's name for them; with `with_spread_only` groups whose
-        rewards are all equal are left out in the end."""
-        self._prompts = prompts
-        self._steps = steps
+        """`follows` is the source whose units it takes, where two draw from the same sampling. With `with_spread_only`
+        groups whose rewards are all equal are left out in the end."""
+        self._stream = stream
         self._needs = needs
         self._tokenizer = tokenizer
-        self._engine = engine
-        self._seed = seed
+        self._rendering = rendering
+        self.follows = follows
+        self._replays = list(replays(stream))
         self._with_spread_only = with_spread_only
-        self._rewards = {
-            index: Rewards(step, judges=partial(judges, step))
-            for index, step in enumerate(steps)
-            if step["op"] == "score"
-        }
 
     @property
     def size(self) -> int:
-        return int(self._prompts.num_rows)
+        return self._stream.size
 
     def draw(self, step: int, units: Sequence[int]) -> Draw:
-        rows = with_columns(self._prompts.take(units), {UNIT: range(len(units))})
-        prompts = [prompt_text(record) or "" for record in records(rows)]
-        metrics: dict[str, float] = {}
-        for index, settings in enumerate(self._steps):
-            rows = self._apply(index, settings, rows, step, metrics)
+        drawing = self._stream.draw(step, units)
+        rows = drawing.rows
         if self._with_spread_only and set(rows.column_names) >= REWARDED:
             rows = with_spread(rows)
         groups: list[list[Sample]] = [[] for _ in units]
-        for unit, sample in zip(column(rows, UNIT), sampled(rows, self._needs, self._tokenizer), strict=True):
-            groups[unit].append(sample)
-        return Draw(groups, metrics, prompts)
+        samples = drawn(rows, self._needs, self._tokenizer, self._rendering)
+        prompts = [self._stream.prompts[unit] for unit in units]
+        for unit, own, record in zip(column(rows, UNIT), samples, records(rows), strict=True):
+            groups[unit] += own
+            prompts[unit] = prompt_text(record) or ""
+        return Draw(groups, metrics_of(drawing), prompts)
 
     def at(self, step: int, drawn: Draw) -> Draw:
         places = {prompt: place for place, prompt in enumerate(drawn.prompts)}
-        asked = [prompt_text(record) or "" for record in records(self._prompts)]
-        own = self.draw(step, [unit for unit, prompt in enumerate(asked) if prompt in places])
+        own = self.draw(step, [unit for unit, prompt in enumerate(self._stream.prompts) if prompt in places])
         groups: list[Sequence[Sample]] = [[] for _ in drawn.prompts]
         for prompt, group in zip(own.prompts, own.groups, strict=True):
-            groups[places[prompt]] = group
+            if prompt in places:
+                groups[places[prompt]] = group
         return Draw(groups, own.metrics, drawn.prompts)
 
-    def close(self) -> None:
-        """Ends the verifiers' processes."""
-        for rewards in self._rewards.values():
-            rewards.close()
+    def save(self, folder: Path, source: str) -> None:
+        """Writes down the rows that may be learned from again."""
+        for number, replay in enumerate(self._replays):
+            if replay.kept is not None:
+                write_table(replay.kept, _place(folder, source, number))
 
-    def _apply(
-        self, index: int, settings: Mapping[str, Json], rows: pa.Table, step: int, metrics: dict[str, float]
-    ) -> pa.Table:
-        match settings["op"]:
-            case "sample":
-                sampling = sampling_of(settings)
-                rows = sample_rows(self._engine(step), self._tokenizer, rows, sampling, settings["n"], self._seed, step)
-                if settings.get("mask_truncated"):
-                    rows = counting(rows, column(rows, "finished"))
-                metrics |= completion_metrics(rows)
-            case "score":
-                rows, measured = scored(rows, self._rewards[index](rows, step))
-                metrics |= measured
-            case "keep":
-                rows = rows.filter(pa.array([value is True for value in evaluate(settings["where"], rows)]))
-            case "only":
-                rows = counting(rows, evaluate(settings["where"], rows))
-            case "best":
-                rows = best_of(rows, settings["k"])
-            case "shuffle":
-                rows = shuffled(rows, settings["column"], seed_of(self._seed, "shuffle", index, step))
-            case other:
-                raise ValueError(f"a live source has no step `{other}`")
-        return rows
+    def load(self, folder: Path, source: str) -> None:
+        """Takes up those of a checkpoint."""
+        for number, replay in enumerate(self._replays):
+            place = _place(folder, source, number)
+            replay.kept = read_table(place) if place.exists() else None
 
 
-def scored(rows: pa.Table, worth: Worth) -> tuple[pa.Table, dict[str, float]]:
-    """The rows with their `reward`, without those that could not be judged; and what is measured of the rewards."""
-    rewards = worth.rewards
-    judged = [reward is not None for reward in rewards]
-    table = with_columns(rows, {"reward": [0.0 if reward is None else reward for reward in rewards]})
-    table = table.filter(pa.array(judged))
-    metrics = reward_metrics(table)
-    for part in worth.parts if metrics else ():
-        values = [reward for reward, known in zip(part.rewards, judged, strict=True) if known and reward is not None]
-        metrics |= {f"rewards/{part.name}/mean": fmean(values), f"rewards/{part.name}/std": float(np.std(values))}
-    return table, {**metrics, "rewards/unjudged": float(judged.count(False))}
+def _place(folder: Path, source: str, number: int) -> Path:
+    return folder / f"{source}.replay-{number}.parquet"
 
 
-def completion_metrics(rows: pa.Table) -> dict[str, float]:
+# What is measured, under TRL's names ----------------------------------------------------------------------------------
+
+
+def metrics_of(drawing: Drawing) -> dict[str, float]:
+    """Of all that was sampled and scored for a draw, whatever was left of it."""
+    judged = reward_metrics(drawing.judged) if drawing.judged else {}
+    return {**completion_metrics(drawing.sampled), **judged, **drawing.counted}
+
+
+def completion_metrics(sampled: Sequence[pa.Table]) -> dict[str, float]:
     """Lengths in tokens, and the share of completions that `max_tokens` cut off."""
-    lengths = [len(tokens) for tokens in column(rows, "response_tokens")]
+    lengths = [len(tokens) for table in sampled for tokens in column(table, "response_tokens")]
+    finished = [one for table in sampled for one in column(table, "finished")]
+    if not lengths:
+        return {}
     return {
         "completions/mean_length": fmean(lengths),
         "completions/min_length": float(min(lengths)),
         "completions/max_length": float(max(lengths)),
-        "completions/clipped_ratio": fmean(not finished for finished in column(rows, "finished")),
+        "completions/clipped_ratio": fmean(not one for one in finished),
     }
 
 
-def reward_metrics(rows: pa.Table) -> dict[str, float]:
-    """Mean reward; its spread within groups, averaged over them; the share of groups without any."""
-    rewards: list[float] = column(rows, "reward")
-    if not rewards:
-        return {}
-    groups = [[rewards[row] for row in group] for group in by_prompt(rows)]
-    spreads = [float(np.std(group, ddof=1)) if len(group) > 1 else 0.0 for group in groups]
+def reward_metrics(judged: Sequence[tuple[pa.Table, Worth]]) -> dict[str, float]:
+    """Mean reward; its spread within groups, averaged over them; the share of groups without any; each summand."""
+    rewards = [(column(table, "reward"), table) for table, _ in judged]
+    known = [reward for values, _ in rewards for reward in values if reward is not None]
+    unjudged = {"rewards/unjudged": float(sum(len(values) for values, _ in rewards) - len(known))}
+    if not known:
+        return unjudged
+    spreads = [spread for values, table in rewards for spread in _spreads(values, table)]
     return {
-        "reward": fmean(rewards),
+        "reward": fmean(known),
         "reward_std": fmean(spreads),
         "frac_reward_zero_std": fmean(spread == 0 for spread in spreads),
+        **_summands([worth for _, worth in judged]),
+        **unjudged,
+    }
+
+
+def _spreads(rewards: Sequence[float | None], table: pa.Table) -> list[float]:
+    groups = [[reward for row in group if (reward := rewards[row]) is not None] for group in by_prompt(table)]
+    return [float(np.std(group, ddof=1)) if len(group) > 1 else 0.0 for group in groups if group]
+
+
+def _summands(worths: Sequence[Worth]) -> dict[str, float]:
+    """Mean and spread of what each summand says of the rows that all of them could judge."""
+    values: dict[str, list[float]] = {}
+    for worth in worths:
+        judged = [reward is not None for reward in worth.rewards]
+        for part in worth.parts:
+            own = zip(part.rewards, judged, strict=True)
+            values.setdefault(part.name, []).extend(reward for reward, all_ in own if all_ and reward is not None)
+    found = {name: own for name, own in values.items() if own}
+    return {
+        f"rewards/{name}/{what}": value
+        for name, own in found.items()
+        for what, value in (("mean", fmean(own)), ("std", float(np.std(own))))
     }

@@ -19,6 +19,7 @@ from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.engines.protocol import Engine, Request, Sampling
 from ptc.runtime.render import render_prompts
 from ptc.runtime.rendering.conversations import content_text, conversation, prompt_text
+from ptc.runtime.rendering.steps import ends_of_steps, step_of_tokens
 from ptc.runtime.rendering.tables import records
 from ptc.runtime.rendering.template import decode_all
 from ptc.runtime.rendering.turns import Problem, render
@@ -82,6 +83,24 @@ class RewardModel:
         for row, score in zip(texts, scores, strict=True):
             verdicts[row] = Graded(score)
         return verdicts
+
+    def steps(self, rows: pa.Table) -> list[list[float]] | None:
+        """What the model says at the last token of each step, where the rows have `steps`."""
+        if "steps" not in rows.column_names:
+            return None
+        rendered = render(self._weights.tokenizer, [conversation(row, "response") for row in records(rows)], "last")
+        found: list[list[float]] = []
+        for row, (one, steps) in enumerate(zip(rendered, column(rows, "steps"), strict=True)):
+            if isinstance(one, Problem) or len(one.tokens) > self._weights.context:
+                found.append([0.0] * len(steps))  # such a row has no reward either, and is left out
+                continue
+            told_apart = step_of_tokens(self._weights.tokenizer, one.learned, steps)
+            if isinstance(told_apart, int):
+                raise InputWrong(f"row {row + 1}: step {told_apart + 1} does not stand in its response")
+            ends = ends_of_steps(told_apart, len(steps))
+            beginnings = [one.tokens[: len(one.prompt) + end + 1] for end in ends]
+            found.append(text_scores(self._weights.module(), beginnings))
+        return found
 
     def close(self) -> None:
         """Whoever gave the weights closes them."""
@@ -153,6 +172,9 @@ class Grader:
     def __call__(self, rows: pa.Table, step: int) -> list[Verdict]:
         asked = [self._asked(question, response) for question, response in _exchanges(rows)]
         return [self._verdict(said) for said in answers(self._weights, asked, step)]
+
+    def steps(self, rows: pa.Table) -> None:
+        """A judge grades a response as a whole."""
 
     def close(self) -> None:
         """Whoever gave the weights closes them."""

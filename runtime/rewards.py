@@ -34,6 +34,9 @@ class Scoring(Protocol):
     def __call__(self, rows: pa.Table, step: int) -> Sequence[Verdict]:
         """What it says of each row, with the weights behind so many updates."""
 
+    def steps(self, rows: pa.Table) -> Sequence[Sequence[float]] | None:
+        """What it says of each step of each response, if it does."""
+
     def close(self) -> None: ...
 
 
@@ -44,6 +47,12 @@ class Judged:
     name: str
     weight: float
     verdicts: Sequence[Verdict]
+    steps: Sequence[Sequence[float]] | None = None
+    """What a reward model says of each step of each response, where they are told apart."""
+
+    @property
+    def weighted_steps(self) -> list[list[float]]:
+        return [[self.weight * score for score in scores] for scores in self.steps or ()]
 
     @property
     def rewards(self) -> list[float | None]:
@@ -69,6 +78,15 @@ class Worth:
             return [words(verdict) for verdict in self.parts[0].verdicts]
         spelled = ([f"{part.name} {words(verdict)}" for verdict in part.verdicts] for part in self.parts)
         return ["; ".join(row) for row in zip(*spelled, strict=True)]
+
+    @property
+    def columns(self) -> dict[str, list[list[float]]]:
+        """What else the rows get: where a reward model scores steps too, what each of them is worth."""
+        steps = [part for part in self.parts if part.steps is not None]
+        if not steps:
+            return {}
+        rows = zip(*(part.weighted_steps for part in steps), strict=True)
+        return {"step_rewards": [[sum(values) for values in zip(*row, strict=True)] for row in rows]}
 
     @property
     def parsed(self) -> list[bool]:
@@ -114,7 +132,12 @@ class Rewards:
 
         Raises `InputWrong` if a column is missing, and what `Judge` does.
         """
-        return Worth(tuple(Judged(scoring.name, weight, scoring(rows, step)) for weight, scoring in self._summands))
+        return Worth(
+            tuple(
+                Judged(scoring.name, weight, scoring(rows, step), scoring.steps(rows))
+                for weight, scoring in self._summands
+            )
+        )
 
     def close(self) -> None:
         """Ends the verifiers' processes."""
@@ -164,6 +187,9 @@ class _Verifier:
 
     def __call__(self, rows: pa.Table, step: int) -> Sequence[Verdict]:
         return self.judge(rows_for(self.judge, rows))
+
+    def steps(self, rows: pa.Table) -> None:
+        """A verifier judges a response as a whole."""
 
     def close(self) -> None:
         self.judge.close()

@@ -29,11 +29,31 @@ Part = Mapping[str, Rendered]
 """By text: what becomes of a row, or of a part of it."""
 
 
-def sampled(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase) -> list[Sample]:
-    """One sample per row of completions, with the very tokens that the engine read and wrote."""
-    pairs = zip(column(rows, "prompt_tokens"), column(rows, "response_tokens"), strict=True)
-    rendered = [[dict.fromkeys(needs.texts, all_borne(prompt, ids))] for prompt, ids in pairs]
-    return [sample for samples in _Rows(rows, needs, tokenizer).samples(rendered) for sample in samples]
+LIVE = "$live"
+"""Marks the rows that a stage samples itself, with the tokens of the model that learns."""
+
+
+def drawn(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> list[list[Sample]]:
+    """The samples of each row of a live draw: those that were sampled for it with the very tokens that the engine read
+    and wrote, what has been joined or mixed with them as `tokenised` has it."""
+    if not rows.num_rows:
+        return []
+    live = [mark is True for mark in column(rows, LIVE)] if LIVE in rows.column_names else [False] * rows.num_rows
+    if all(live):
+        return sampled(rows, needs, tokenizer)
+    own = iter(sampled(rows.filter(pa.array(live)), needs, tokenizer) if any(live) else ())
+    others = iter(tokenised(rows.filter(pa.array([not one for one in live])), needs, tokenizer, rendering)[0])
+    return [next(own) if one else next(others) for one in live]
+
+
+def sampled(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase) -> list[list[Sample]]:
+    """One sample per row of completions, or of pairs of them, with the very tokens that the engine read and wrote."""
+    written = {text: column(rows, f"{'response' if text == 'steps' else text}_tokens") for text in needs.texts}
+    rendered = [
+        [{text: all_borne(prompt, ids[row]) for text, ids in written.items()}]
+        for row, prompt in enumerate(column(rows, "prompt_tokens"))
+    ]
+    return _Rows(rows, needs, tokenizer).samples(rendered)
 
 
 def tokenised(
@@ -53,6 +73,15 @@ def tokenised(
             raise InputWrong(_refusal(one.problem, row, rows))
     parts = [[{text: part[name] for text, name in written.items()} for part in one.parts] for one in rendered]
     return _Rows(rows, needs, tokenizer, rendering.max_length).samples(parts), Counts.of(rendered)
+
+
+def refuse_unreadable(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> None:
+    """Raises `InputWrong`, before anything is sampled, for rows that a live source brings along and nobody could learn
+    from."""
+    columns = sorted({"response" if text == "steps" else text for text in needs.texts} & set(rows.column_names))
+    for row, one in enumerate(rendered_rows(rows, columns, tokenizer, rendering) if columns else (), start=1):
+        if one.problem is not None:
+            raise InputWrong(_refusal(one.problem, row, rows))
 
 
 def by_prompt(rows: pa.Table) -> list[list[int]]:

@@ -30,11 +30,34 @@ class Flow(Protocol):
     def size(self) -> int:
         """Units (rows or prompts) in one epoch."""
 
+    @property
+    def follows(self) -> str | None:
+        """The source whose units it takes: one that learns from the same sampling."""
+
     def draw(self, step: int, units: Sequence[int]) -> Draw:
-        """The samples of these units, for the step after `step` updates. Depends on nothing else."""
+        """The samples of these units, for the step after `step` updates. Depends on nothing else, and where earlier
+        rows are learned from again on what was drawn before."""
 
     def at(self, step: int, drawn: Draw) -> Draw:
         """The samples at the prompts of another source's draw for that step, and at no other, in their order."""
+
+    def save(self, folder: Path, source: str) -> None:
+        """Writes down what later draws depend on."""
+
+    def load(self, folder: Path, source: str) -> None:
+        """Takes up again what `save` has written."""
+
+
+class Stateless:
+    """What a flow is whose draws depend on their step alone, and that takes units of its own."""
+
+    follows: str | None = None
+
+    def save(self, folder: Path, source: str) -> None:
+        """There is nothing to write down."""
+
+    def load(self, folder: Path, source: str) -> None:
+        """There is nothing to take up again."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +101,8 @@ class Supply:
         self._ranks = ranks
         self._taken_up = taken_up
         self._rhythm: Rhythm = training.rhythm
-        self._follows = training.follows
+        self._alike = {source: flow.follows for source, flow in flows.items() if flow.follows is not None}
+        self._follows = {source: leader for source, leader in training.follows.items() if source not in self._alike}
         live = [source for source in training.sources if source in training.live]
         self._rolled = live or training.sources
         self._anchored = [
@@ -90,8 +114,9 @@ class Supply:
         self._orders = {
             source: Order(training.seed, source, flows[source].size, training.batch[source])
             for source in training.sources
-            if source not in training.follows
+            if source not in self._follows and source not in self._alike
         }
+        self._orders |= {source: self._orders[leader] for source, leader in self._alike.items()}
         self._rollout: Rollout | None = None
         first = next(iter(self._orders))
         passes = training.rhythm.passes if first in self._rolled else 1
@@ -125,12 +150,16 @@ class Supply:
             self._flows[source] = Precomputed.of(flow, order, partial(asked, source))
 
     def save(self, folder: Path, step: int) -> None:
-        """Writes down the rollout that the next step goes on with, if there is one."""
+        """Writes down the rollout that the next step goes on with, if there is one, and what later ones depend on."""
+        for source, flow in self._flows.items():
+            flow.save(folder, source)
         if self._rollout is not None and self._rollout.start == self._rhythm.start(step) != step:
             (folder / ROLLOUT_FILE).write_text(self._rollout.text)
 
     def load(self, folder: Path) -> None:
         """Takes up the rollout of a checkpoint again."""
+        for source, flow in self._flows.items():
+            flow.load(folder, source)
         if (folder / ROLLOUT_FILE).exists():
             self._rollout = Rollout.parse((folder / ROLLOUT_FILE).read_text())
 

@@ -15,6 +15,7 @@ from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Context, Interrupted, Progress
 from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.sampling import seed_of
+from ptc.runtime.supply import Stateless
 
 ADAMW = {
     "name": "adamw",
@@ -45,7 +46,7 @@ def settings(
 
 
 @dataclass
-class MemoryFlow:
+class MemoryFlow(Stateless):
     """Groups that are there already."""
 
     groups: list[list[Sample]]
@@ -59,7 +60,7 @@ class MemoryFlow:
 
 
 @dataclass
-class AttemptsFlow:
+class AttemptsFlow(Stateless):
     """Attempts drawn, by hashing, from the weights of the model as they are now: a live source in miniature."""
 
     model: torch.nn.Module

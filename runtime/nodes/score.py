@@ -37,7 +37,9 @@ def score(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
 
 def _judge_all(rewards: Rewards, rows: pa.Table) -> dict[str, pa.Array]:
     worth = rewards(rows)
-    return {"reward": pa.array(worth.rewards, pa.float64()), "verdict": pa.array(worth.verdicts, pa.string())}
+    steps = {name: pa.array(values, pa.list_(pa.float64())) for name, values in worth.columns.items()}
+    verdicts = pa.array(worth.verdicts, pa.string())
+    return {"reward": pa.array(worth.rewards, pa.float64()), "verdict": verdicts, **steps}
 
 
 def _judge_in_chunks(rewards: Rewards, table: pa.Table, context: Context) -> dict[str, pa.Array]:

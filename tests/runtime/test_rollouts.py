@@ -19,13 +19,13 @@ from ptc.runtime.artifacts import Interrupted
 from ptc.runtime.batches import Draw, Order
 from ptc.runtime.placement import Placement
 from ptc.runtime.ranks import ALONE
-from ptc.runtime.supply import Rollout, Supply
+from ptc.runtime.supply import Rollout, Stateless, Supply
 from ptc.runtime.trainer import Trainer
 from ptc.runtime.training import Training
 
 
 @dataclass
-class Watched:
+class Watched(Stateless):
     """A flow that remembers when it was asked for which prompts."""
 
     flow: AttemptsFlow

@@ -138,6 +138,37 @@ def test_a_live_stage_resumes_bit_for_bit(world: World, objective: str) -> None:
     assert stage.metric("loss") == whole.metric("loss")
 
 
+MADE_UP = {"op": "score", "verifier": {"name": "made_up", "options": {}}}
+ENDS = [{"op": op, "over": ["group"], "args": [{"op": "column", "name": "reward"}]} for op in ("max", "min")]
+PAIRS = {"op": "best_and_worst"}
+REPLAYED = [MADE_UP, {"op": "replay", "window": 2, "share": 0.5}]
+REFILLED = [MADE_UP, {"op": "keep", "where": {"op": "gt", "args": ENDS}}, {"op": "refill", "max": 3}]
+
+
+@pytest.mark.parametrize(("loss", "steps"), [("grpo", REPLAYED), ("grpo", REFILLED), ("dpo", [MADE_UP, PAIRS])])
+def test_what_is_drawn_again_or_paired_resumes_bit_for_bit(
+    world: World, loss: str, steps: list[dict[str, Any]]
+) -> None:
+    document = live(getattr(expressions, loss)(), *steps, budget=4)
+    whole = world.train(document, "whole")
+    stage = Stage.at(world.folder / "cut-partial", interrupt_after=2)
+    with pytest.raises(Interrupted):
+        world.train(document, "cut", stage)
+    stage.interrupt_after = None
+    (world.folder / "cut").rmdir()
+    world.train(document, "cut", stage)
+    assert all(torch.equal(tensor, weights(world, "whole")[name]) for name, tensor in weights(world, "cut").items())
+    assert stage.metric("loss") == whole.metric("loss") and any(stage.metric("grad_norm"))
+
+
+def test_a_model_of_the_stage_judges_as_it_is_then(world: World) -> None:
+    options = {"rubric": "", "min": 0, "max": 1}
+    judged = {"kind": "judge", "weight": 1.0, "verifier": {"name": "judge", "options": options}}
+    step = {"op": "score", "scorers": [judged, {"kind": "verifier", "weight": 1.0, "verifier": MADE_UP["verifier"]}]}
+    stage = world.train(live(expressions.grpo(), {**step, "judge0": "m0"}, budget=1), "out")
+    assert stage.metric("rewards/unjudged") == [16.0]  # it is asked, and says nothing that is a grade
+
+
 def weights(world: World, name: str) -> dict[str, torch.Tensor]:
     return load_file(world.folder / name / "model.safetensors")
 
