@@ -22,7 +22,7 @@ from ptc.runtime.batches import Draw
 from ptc.runtime.crew import READY, REFUSALS, Job, error_file, joined
 from ptc.runtime.profile import Profile
 from ptc.runtime.ranks import Ranks
-from ptc.runtime.supply import Stateless
+from ptc.runtime.stateless import Stateless
 
 PR_SET_PDEATHSIG = 1
 """Of `prctl` (2): the signal that a process gets when the one that started it is gone."""

@@ -19,9 +19,9 @@ from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.rendering.tables import records
 from ptc.runtime.rewards import Worth
 from ptc.runtime.samples import by_prompt, drawn, tokenised
+from ptc.runtime.stateless import Stateless
 from ptc.runtime.streams.building import replays
 from ptc.runtime.streams.drawing import UNIT, Drawing, Stream
-from ptc.runtime.supply import Stateless
 from ptc.runtime.tables import column, read_table, write_table
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ptc.compiler.graph import Json
 from ptc.runtime.batches import Draw, Order, Sample
+from ptc.runtime.stateless import Stateless
 
 if TYPE_CHECKING:
     from ptc.runtime.supply import Flow
@@ -16,7 +17,7 @@ STAGE_START = "stage_start"
 
 
 @dataclass(frozen=True)
-class Precomputed:
+class Precomputed(Stateless):
     """A fixed source whose samples keep what the references say of them."""
 
     flow: Flow

@@ -48,18 +48,6 @@ class Flow(Protocol):
         """Takes up again what `save` has written."""
 
 
-class Stateless:
-    """What a flow is whose draws depend on their step alone, and that takes units of its own."""
-
-    follows: str | None = None
-
-    def save(self, folder: Path, source: str) -> None:
-        """There is nothing to write down."""
-
-    def load(self, folder: Path, source: str) -> None:
-        """There is nothing to take up again."""
-
-
 @dataclass(frozen=True)
 class Rollout:
     """What is learned from in the steps that begin with `start`: of each source, a draw for each batch."""

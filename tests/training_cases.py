@@ -15,7 +15,7 @@ from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Context, Interrupted, Progress
 from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.sampling import seed_of
-from ptc.runtime.supply import Stateless
+from ptc.runtime.stateless import Stateless
 
 ADAMW = {
     "name": "adamw",

@@ -19,7 +19,8 @@ from ptc.runtime.artifacts import Interrupted
 from ptc.runtime.batches import Draw, Order
 from ptc.runtime.placement import Placement
 from ptc.runtime.ranks import ALONE
-from ptc.runtime.supply import Rollout, Stateless, Supply
+from ptc.runtime.stateless import Stateless
+from ptc.runtime.supply import Rollout, Supply
 from ptc.runtime.trainer import Trainer
 from ptc.runtime.training import Training
 
