@@ -22,7 +22,7 @@ from enumerable.targets import DEMOS, HELD, POLICY, repeated
 from enumerable.world import Stage, World
 
 from ptc import cli
-from ptc.runtime import rollouts, trainer
+from ptc.runtime import rollouts, stage, trainer
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.loading import load_model
 from ptc.runtime.losses.totals import Totals
@@ -148,12 +148,12 @@ def averaged_gradient(patch: Patch) -> None:
 
 
 def stale_rollouts(patch: Patch) -> None:
-    open_engine = node.open_engine
+    open_engine = stage.open_engine
 
     def faulty(profile: Any, folder: Path, *, module: Any, version: int) -> Any:
         return open_engine(profile, folder, module=moved(load_model(folder)), version=version)
 
-    patch.setattr(node, "open_engine", faulty)
+    patch.setattr(stage, "open_engine", faulty)
 
 
 def sharper_sampling(patch: Patch) -> None:
