@@ -40,20 +40,20 @@ def drawn(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, rend
         return []
     live = [mark is True for mark in column(rows, LIVE)] if LIVE in rows.column_names else [False] * rows.num_rows
     if all(live):
-        return sampled(rows, needs, tokenizer)
+        return [[sample] for sample in sampled(rows, needs, tokenizer)]
     own = iter(sampled(rows.filter(pa.array(live)), needs, tokenizer) if any(live) else ())
     others = iter(tokenised(rows.filter(pa.array([not one for one in live])), needs, tokenizer, rendering)[0])
-    return [next(own) if one else next(others) for one in live]
+    return [[next(own)] if one else next(others) for one in live]
 
 
-def sampled(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase) -> list[list[Sample]]:
+def sampled(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase) -> list[Sample]:
     """One sample per row of completions, or of pairs of them, with the very tokens that the engine read and wrote."""
     written = {text: column(rows, f"{'response' if text == 'steps' else text}_tokens") for text in needs.texts}
     rendered = [
         [{text: all_borne(prompt, ids[row]) for text, ids in written.items()}]
         for row, prompt in enumerate(column(rows, "prompt_tokens"))
     ]
-    return _Rows(rows, needs, tokenizer).samples(rendered)
+    return [sample for samples in _Rows(rows, needs, tokenizer).samples(rendered) for sample in samples]
 
 
 def tokenised(
