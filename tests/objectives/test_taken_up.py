@@ -15,6 +15,7 @@ from ptc import api
 from ptc.runtime.batches import Draw, collate
 from ptc.runtime.loss import Loss, losses_of
 from ptc.runtime.ranks import Ranks
+from ptc.runtime.stateless import Stateless
 from ptc.runtime.supply import Supply, draw_of
 from ptc.runtime.training import Training
 
@@ -168,7 +169,7 @@ def weights_of(terms: list[dict[str, Any]]) -> set[str]:
     return found
 
 
-class Numbered:
+class Numbered(Stateless):
     """A source whose units are told apart by their prompts."""
 
     size = 20
