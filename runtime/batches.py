@@ -181,6 +181,8 @@ class Batch:
     @property
     def widths(self) -> list[int]:
         """S lengths: the longest input of each sample."""
+        if not self.samples:
+            return []
         lengths = torch.stack([sequences.input_lengths for sequences in self.sequences.values()])
         widths: list[int] = lengths.amax(0).tolist()
         return widths

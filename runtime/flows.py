@@ -44,7 +44,9 @@ class FixedFlow(Stateless):
         units = [([sample for row in group for sample in samples[row]], asked[group[0]]) for group in groups]
         self._units: list[list[Sample]] = [unit for unit, _ in units if unit]
         self._asked = [prompt for unit, prompt in units if unit]
-        self._of_prompt = {prompt: unit for unit, prompt in zip(self._units, self._asked, strict=True)}
+        self._of_prompt: dict[str, list[Sample]] = {}
+        for own, prompt in zip(self._units, self._asked, strict=True):
+            self._of_prompt.setdefault(prompt, []).extend(own)
         if not self._units:
             raise InputWrong(
                 f"all {rows.num_rows} rows are longer than max_length = {rendering.max_length}: none is left"

@@ -175,7 +175,9 @@ def _evaluated(prepared: Prepared, spans: Mapping[str, tuple[int, int]], forward
     loss = torch.zeros((), device=place.device)
     for weight, root in prepared.formula.terms:
         loss = loss + weight.at(prepared.step) * evaluation.value(root)
-    statistics = {(model, column): each for (model, _, column), each in evaluation.statistics.items()}
+    statistics: dict[tuple[str, str], Statistics] = {}
+    for (model, _, column), each in evaluation.statistics.items():
+        statistics[model, column] = statistics.get((model, column), Statistics(0, 0.0, 0.0)) + each
     return Part(loss, statistics, tuple(prepared.formula.roots), evaluation.value)
 
 

@@ -81,7 +81,10 @@ class Evaluation:
         return column.new_zeros(batch.prompts).index_put_((batch.prompt,), column)
 
     def _kept(self, asked: Asked) -> torch.Tensor:
-        sequences = self._place.batches[asked.source].sequences[asked.reading]
+        batch = self._place.batches[asked.source]
+        sequences = batch.sequences[asked.reading]
+        if not batch.samples:
+            return torch.zeros(0, *[1] * (asked.op == "logp_all"), device=self._place.device)
         return (sequences.kept_ends if asked.op == "score" else sequences.kept)[asked.kept_as]
 
     # What a model says ------------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ class Statistics:
     entropy: float
     """Of the distributions from which they were predicted, in nats."""
 
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(self.tokens + other.tokens, self.correct + other.correct, self.entropy + other.entropy)
+
 
 def log_softmax(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """Log-probabilities at a temperature, in float32 or, if the logits are wider, as wide as they are."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import loss_expressions as e
+import pyarrow as pa
 import pytest
 import torch
-from loss_cases import rollouts
+from loss_cases import rollouts, tiny_model
 from objective_batches import groups_of
+from small_tokenizers import chatml
 from suitable import program
 
 from ptc import api
-from ptc.runtime.batches import collate
+from ptc.runtime.batches import Draw, collate
+from ptc.runtime.flows import FixedFlow
+from ptc.runtime.forward import answers
 from ptc.runtime.loss import Loss, losses_of
+from ptc.runtime.losses.needs import Needs
+from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.training import Training
 
 GROUPS = rollouts(61)
@@ -70,6 +76,39 @@ def test_a_source_without_samples_takes_part() -> None:
     batches = {"s0": collate(GROUPS), "s1": collate([[] for _ in GROUPS])}
     value = loss.whole(loss.prepare(batches), lambda *_: []).loss
     assert float(value) == pytest.approx(float(batches["s0"].numbers["reward"].mean()), rel=1e-5)
+
+
+def test_a_source_without_samples_is_taken_up_and_keeps_nothing() -> None:
+    then = {**e.logp("m0"), "at": "batch_start"}
+    ratio = e.per_sample(e.apply("exp", e.apply("sub", e.logp("m0"), then)))
+    [loss] = losses_of([term(e.apply("add", mean(reward("s1")), ratio), "s0")])
+    taken = loss.taken_up([[], []], lambda *_: [], lambda widths: [], "s0")
+    assert list(taken) == [[], []]
+    prepared = loss.prepare({"s0": collate(taken), "s1": collate(GROUPS)})
+    value = loss.whole(prepared, lambda *_: []).loss
+    assert float(value) == pytest.approx(float(prepared.batches["s1"].numbers["reward"].mean()), rel=1e-5)
+
+
+def test_all_rows_at_a_prompt_are_there_whatever_a_unit_is() -> None:
+    rows = pa.table({"prompt": ["a", "b", "a"], "response": ["x", "y", "z"]})
+    for unit, size in (("samples", 3), ("prompts", 2)):
+        flow = FixedFlow(rows, unit, Needs(texts=("response",)), chatml(), Rendering())
+        assert flow.size == size
+        found = flow.at(0, Draw([[], [], []], {}, ["b", "c", "a"]))
+        assert [len(group) for group in found.groups] == [1, 0, 2]
+
+
+def test_statistics_of_two_sources_add_up() -> None:
+    fit = [{**e.logp("m0"), "source": source} for source in ("s0", "s1")]
+    [loss] = losses_of([term(e.apply("add", *map(e.per_sample, fit)), "s0")])
+    batches = {"s0": collate(rollouts(62)), "s1": collate(GROUPS)}
+    policy = tiny_model(1)
+    part = loss.whole(
+        loss.prepare(batches), lambda model, columns, batch: answers(policy, [batch.sequences["response"]])
+    )
+    assert part.statistics["m0", "response"].tokens == sum(
+        len(batch.sequences["response"].tokens) for batch in batches.values()
+    )
 
 
 def test_the_one_that_others_are_joined_to_leads() -> None:
