@@ -190,6 +190,8 @@ def run(parser: Parser, words: Sequence[str]) -> int:
     found = parser.parse_all(words)
     if found.stand_ins is not None and not found.smoke:
         parser.error("--stand-ins is for --smoke: a run has the hub itself")
+    if found.smoke and found.dry:
+        parser.error("--dry plans a run, and --smoke is one: leave one of them out")
     _check_stand_ins(parser, found)
     if found.smoke:
         from ptc import smoking

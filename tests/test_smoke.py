@@ -69,6 +69,48 @@ def test_a_model_that_nothing_here_describes_is_asked_for_in_one_sentence(
     assert "Traceback" not in said.err
 
 
+MADE_UP = """edition 2026
+from std.objectives import sft, dpo
+source lessons = hf.dataset("org/lessons") |> keep(.kind == "sum") |> prompts(.question, response = .solution)
+source pairs = hf.dataset("org/pairs")
+source talks = hf.dataset("org/talks") |> from_sharegpt()
+model base = new.model("llama", hidden = 256, layers = 8, tokenizer = bpe(lessons, vocabulary = 4_096))
+stage tuned {
+  train policy = base
+  minimize sft(lessons + talks, policy)
+  optimizer = adamw(lr = 1e-5)
+  batch = 8 samples
+  budget = 1 epoch
+}
+stage preferring {
+  train  policy    = tuned
+  freeze reference = tuned
+  minimize dpo(pairs, policy, reference)
+  optimizer = adamw(lr = 1e-6)
+  batch = 8 samples
+  budget = 400 steps
+}
+"""
+
+
+@pytest.mark.slow
+def test_without_stand_ins_rows_are_made_up_with_the_columns_that_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "program.pt"
+    program.write_text(MADE_UP)
+    assert smoke(program, tmp_path / "store") == 0
+    said = capsys.readouterr().out
+    (line,) = (line for line in said.splitlines() if "made-up rows stand for" in line)
+    assert all(f"org/{name} train" in line for name in ("lessons", "pairs", "talks"))
+    assert "stage preferring  2 steps" in said
+
+
+def test_a_smoke_run_is_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(SPELLING), "--smoke", "--dry"]) == 2
+    assert "--smoke is one" in capsys.readouterr().err
+
+
 def test_stand_ins_are_for_smoke_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(SPELLING), "--stand-ins", str(tmp_path)]) == 2
     assert "--stand-ins is for --smoke" in capsys.readouterr().err
