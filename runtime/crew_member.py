@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,6 +84,9 @@ def _leave() -> NoReturn:
 def _work(job: Job, folder: Path, rank: int) -> None:
     import torch
 
+    from ptc.runtime.engines.open import open_engine
+    from ptc.runtime.engines.protocol import Engine
+    from ptc.runtime.engines.sharing import Helper
     from ptc.runtime.loading import load_models
     from ptc.runtime.placement import Placement
     from ptc.runtime.trainer import Trainer
@@ -93,11 +97,20 @@ def _work(job: Job, folder: Path, rank: int) -> None:
     training = Training.of(job.settings)
     node = Node(job.kind, job.semantics, job.settings, {}, names=job.names)
     context = Context(node, Nothing(), profile, _ignored, _unlogged)
-    ranks = Ranks(rank, profile.devices)
+    folders = {name: Path(path) for name, path in job.models.items()}
     os.write(sys.stdout.fileno(), READY)
     with joined(folder, rank, profile):
-        folders = {name: Path(path) for name, path in job.models.items()}
         models = load_models(folders, training.trained, training.frozen)
+
+        @cache
+        def opened(model: str) -> Engine:
+            return open_engine(profile, folders[model], module=models[model])
+
+        def engine(model: str, version: int) -> Engine:
+            opened(model).load_weights((), version)  # the module has them
+            return opened(model)
+
+        ranks = Ranks(rank, profile.devices, Helper(engine))
         flows = {source: Elsewhere(size) for source, size in ranks.told(None).items()}
         Trainer(training, models, flows, context, Placement.of(profile), ranks=ranks).run()
 

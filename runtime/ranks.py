@@ -8,7 +8,7 @@ nothing is pickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -27,6 +27,8 @@ class Ranks:
 
     index: int = 0
     count: int = 1
+    help: Callable[[Mapping[str, Json], Ranks], None] | None = None
+    """What another process does, while it waits to be told something, when the first one asks it for help."""
 
     @property
     def first(self) -> bool:
@@ -68,15 +70,32 @@ class Ranks:
                 parameter.grad = part.view_as(parameter)
 
     def told(self, document: Json) -> Json:
-        """What the first process says; what the others say is not heard."""
-        if self.count == 1:
+        """What the first process says; what the others say is not heard. They help it until it does."""
+        if self.count == 1 or self.first:
+            self._say({"said": document})
             return document
-        content = json.dumps(document, default=vars).encode() if self.first else b""
-        length = torch.tensor([len(content)], device=self._device)
+        while "asked" in (heard := self._hear()):
+            assert self.help is not None
+            self.help(heard["asked"], self)
+        return heard["said"]
+
+    def ask(self, document: Json) -> None:
+        """The first process asks the others, who wait to be told something, for help."""
+        self._say({"asked": document})
+
+    def _say(self, document: Json) -> None:
+        if self.count == 1:
+            return
+        content = json.dumps(document, default=vars).encode()
+        distributed.broadcast(torch.tensor([len(content)], device=self._device), 0)
+        distributed.broadcast(self._sent(content, len(content)), 0)
+
+    def _hear(self) -> Json:
+        length = torch.zeros(1, dtype=torch.long, device=self._device)
         distributed.broadcast(length, 0)
-        sent = self._sent(content, int(length))
+        sent = self._sent(b"", int(length))
         distributed.broadcast(sent, 0)
-        return document if self.first else _read(sent)
+        return _read(sent)
 
     def gathered(self, document: Json) -> list[Json]:
         """What each process says, in their order."""

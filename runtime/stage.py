@@ -17,11 +17,13 @@ from ptc.runtime.canary import Canary
 from ptc.runtime.choosing import with_spread
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
+from ptc.runtime.engines.sharing import SharedEngine, can_share
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
 from ptc.runtime.judging import Weights
 from ptc.runtime.model_folders import context_length
 from ptc.runtime.nodes.opened import OpenedModels, for_judges
 from ptc.runtime.profile import Profile
+from ptc.runtime.ranks import ALONE, Ranks
 from ptc.runtime.rendering.rows import Counts, Rendering
 from ptc.runtime.rewards import Rewards
 from ptc.runtime.rollouts import sample_rows, sampling_of
@@ -63,8 +65,10 @@ class Stage:
         training: Training,
         models: Mapping[str, PreTrainedModel],
         opened: ExitStack,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._node = node
+        self._ranks = ranks
         self._inputs = inputs
         self._context = context
         self._training = training
@@ -133,6 +137,8 @@ class Stage:
 
         def sample(rows: pa.Table, version: int) -> pa.Table:
             engine = self._engine(step["model"], version)
+            if self._ranks.count > 1 and can_share(self._context.profile):
+                engine = SharedEngine(engine, step["model"], self._ranks)
             return sample_rows(engine, self._tokenizer, rows, sampling, attempts, seed, version)
 
         return sample

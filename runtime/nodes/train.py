@@ -31,7 +31,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     with crew(node, inputs, context) as ranks, reported(context) as context, ExitStack() as opened:
         folders = {name: inputs[name].path for name in node.settings["models"]}
         models = load_models(folders, training.trained, training.frozen)
-        stage = Stage(node, inputs, context, training, models, opened)
+        stage = Stage(node, inputs, context, training, models, opened, ranks)
         flows = {source: stage.flow(source) for source in training.sources}
         ranks.told({source: flow.size for source, flow in flows.items()})
 
