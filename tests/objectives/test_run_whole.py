@@ -1,4 +1,4 @@
-"""Programs whose losses have heads, steps, contexts, whole texts and weights of before, run whole."""
+"""A program whose losses have heads, steps, contexts, whole texts, two sources and weights of before, run whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from ptc import cli
 
 PROGRAM = """edition 2026
-from std.objectives import bradley_terry, context_distillation, ppo, pretrain, prm, proximal_sft
+from std.objectives import bradley_terry, context_distillation, entropy_bonus, luffy, ppo, pretrain, prm, process_min
+from std.objectives import proximal_sft, self_distillation
 from std.verifiers import exact
 
 source tasks     = gym("chain_sum", size = 40, seed = 1) |> prompts(.question, answer = .answer, context = .expression)
@@ -68,6 +69,32 @@ stage explorer {
   budget  = 5 steps
 }
 
+stage traced {
+  train policy = base
+  source rollouts = tasks |> sample(policy, n = 3, temperature = 1.0, max_tokens = 4) |> score(exact)
+  source traces   = demos |> score(exact) |> join(rollouts, on = .prompt)
+  minimize luffy(rollouts, traces, policy) + 0.001 * entropy_bonus(rollouts, policy)
+  optimizer = adamw(lr = 1e-3)
+  batch   = 2 prompts
+  rollout = 4 prompts
+  budget  = 3 steps
+}
+
+stage stepwise {
+  train student = base
+  track teacher = ema(student, 0.9)
+  source attempts = tasks
+    |> sample(student, n = 2, temperature = 1.0, max_tokens = 6)
+    |> split_steps("1")
+    |> score(process)
+  minimize process_min(attempts, student) + self_distillation(attempts, student, teacher)
+  optimizer = adamw(lr = 1e-3)
+  batch  = 2 prompts
+  budget = 3 steps
+}
+
+export traced          to "out/traced"
+export stepwise        to "out/stepwise"
 export reader          to "out/reader"
 export preference      to "out/preference"
 export process         to "out/process"
