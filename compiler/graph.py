@@ -63,7 +63,8 @@ class Node:
     """``file:line`` for messages: never part of the meaning."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What the user calls things: canonical names inside `settings` (``m0``, ``s0``) to the program's, and for what is
-    measured the `stage`, the `eval` and the `point` (``entry``, ``exit``, …). Never part of the meaning."""
+    measured the `stage`, the `eval` and the `point` (``entry``, ``exit``, …); of rows from outside the columns that are
+    known, with their types. Never part of the meaning."""
     after: tuple[str, ...] = ()
     """Meanings of nodes that must be done before: gates. Never part of the meaning."""
     watches: tuple[Watch, ...] = ()
