@@ -18,7 +18,7 @@ from enumerable.table import CASES, Row, Section, markdown, page
 from enumerable.world import World, quiet
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "objectives-learn.md"
-SECTIONS = ("targets", "preferences", "likelihoods", "attempts", "teachers", "judges", "contexts")
+SECTIONS = ("targets", "preferences", "likelihoods", "attempts", "teachers", "processes", "judges", "contexts")
 
 for section in SECTIONS:
     import_module(f"enumerable.{section}")

@@ -38,6 +38,7 @@ source more  = jsonl("more.jsonl")
 source asked = rows |> prompts(.prompt, answer = .answer, {columns})
 model base  = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters(asked))
 model other = new.model("qwen3", hidden = 32, layers = 2, tokenizer = characters(asked))
+model rule  = reward_head(other)
 model third = new.model("qwen3", hidden = 32, layers = 3, tokenizer = characters(asked))
 stage learner {{
   {roles}
