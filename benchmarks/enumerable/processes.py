@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -13,9 +13,8 @@ from enumerable.policies import Policy
 from enumerable.table import Row, case, share
 from enumerable.targets import POLICY
 from enumerable.world import Stage, World
-from ptc.compiler.graph import Json
-from ptc.runtime.flows import LiveFlow
-from ptc.runtime.nodes import train
+from ptc.runtime.judging import RewardModel
+from ptc.runtime.streams import steps
 from ptc.runtime.tables import column, with_columns
 
 WORTH = {"b": 0.5, "a": -0.2}
@@ -31,18 +30,14 @@ def worth(text: str) -> list[float]:
     return [WORTH.get(letter, -1.0) for letter in text]
 
 
-class Stepped(LiveFlow):
-    """The runtime's own attempts, with every letter as a step, judged by the rule in place of a model."""
+def letters(settings: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> pa.Table:
+    """In place of a separator between them."""
+    return with_columns(tables["rows"], {"steps": [list(text) for text in column(tables["rows"], "response")]})
 
-    def __init__(self, prompts: pa.Table, steps: Sequence[Mapping[str, Json]], *others: Any, **named: Any) -> None:
-        super().__init__(prompts, [step for step in steps if step["op"] == "sample"], *others, **named)
 
-    def _apply(
-        self, index: int, settings: Mapping[str, Json], rows: pa.Table, step: int, metrics: dict[str, float]
-    ) -> pa.Table:
-        rows = super()._apply(index, settings, rows, step, metrics)
-        texts = column(rows, "response")
-        return with_columns(rows, {"steps": [list(text) for text in texts], "step_rewards": [*map(worth, texts)]})
+def by_rule(judge: RewardModel, rows: pa.Table) -> list[list[float]]:
+    """In place of what the reward model says of each step."""
+    return [worth(text) for text in column(rows, "response")]
 
 
 def trained(world: World, name: str) -> Policy:
@@ -50,8 +45,9 @@ def trained(world: World, name: str) -> Policy:
         roles=POLICY, loss=f"{name}(stepped, policy)", sources=STEPPED, batch="2 prompts", lr=0.005, steps=150
     )
     base = world.model(BASE, 0.15)
-    with patch.object(train, "LiveFlow", Stepped):
-        folder = world.train(stage, {"policy": base, "x0": world.headed("reward_head", base)}, ROWS)
+    models = {"policy": base, "x0": world.headed("reward_head", base)}
+    with patch.object(steps, "split_steps", letters), patch.object(RewardModel, "steps", by_rule):
+        folder = world.train(stage, models, ROWS)
     return world.policy(folder, TOKENS)
 
 

@@ -158,8 +158,12 @@ class World:
 
     def headed(self, kind: str, entry: Path) -> Path:
         """A model under a fresh head: `reward_head` or `value_head`."""
+        return self.derived(kind, entry, {"seed": 3})
+
+    def derived(self, kind: str, entry: Path, settings: Mapping[str, Any]) -> Path:
+        """What a node makes of a model."""
         folder = self._new()
-        self._run(Node(kind, 1, {"seed": 3}, {}), {"init": artifact(entry)}, folder)
+        self._run(Node(kind, 1, settings, {}), {"init": artifact(entry)}, folder)
         return folder
 
     def cost(self, folder: Path, ids: Response) -> float:

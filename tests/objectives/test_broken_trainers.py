@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from enumerable.targets import DEMOS, HELD, POLICY, repeated
 from enumerable.world import Stage, World
 
 from ptc import cli
-from ptc.runtime import rollouts, stage, trainer
+from ptc.runtime import adapters, flows, rollouts, stage, trainer
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.loading import load_model
 from ptc.runtime.losses.totals import Totals
 from ptc.runtime.nodes import train as node
+from ptc.runtime.rehearsal import Rehearsal
 
 Patch = pytest.MonkeyPatch
 ATTEMPTS = rollouts_of(2, n=16)
@@ -214,6 +216,36 @@ def test_a_faulty_trainer_is_stopped_at_the_first_step(
         run(world, stage)
 
 
+KINKED = """
+objective moved(rollouts: Trajectories{prompt, response, logprobs} by policy within 8 steps, policy: Trained) {
+  let away = logp(policy, .response, like = .logprobs) - .logprobs
+  loss = mean(max(away, -away), over = [token, sample])
+}
+stage learner {"""
+
+
+def test_a_loss_without_one_gradient_at_its_start_is_not_refused(world: World, monkeypatch: Patch) -> None:
+    """What a policy has moved by rises on both sides of where it was: its slope there is what rounding makes it."""
+    cut_small(monkeypatch)
+    stage = Stage(roles=POLICY, loss="moved(rollouts, policy)", **LIVE)
+    text = stage.text.replace("from std.objectives import moved\n", "").replace("\nstage learner {", KINKED)
+    monkeypatch.setattr(Stage, "text", text)
+    again, asked = Rehearsal._once_more, list[object]()
+    monkeypatch.setattr(Rehearsal, "_once_more", lambda self: asked.append(self) or again(self))
+    sampled = flows.sampled
+
+    def rounded(*args: Any) -> list[Any]:
+        """As of an engine that rounds otherwise."""
+        return [
+            replace(one, token_numbers={"logprobs": [value + 1e-6 for value in one.token_numbers["logprobs"]]})
+            for one in sampled(*args)
+        ]
+
+    monkeypatch.setattr(flows, "sampled", rounded)
+    world.train(stage, {"policy": world.model(2, 0.15)}, ROWS)
+    assert asked
+
+
 PROGRAM = """edition 2026
 from std.objectives import dpo
 source rows = jsonl("rows.jsonl")
@@ -243,3 +275,37 @@ def test_a_run_ends_with_exit_code_4(tmp_path: Path, monkeypatch: Patch, capsys:
     assert not (tmp_path / "out").exists()
     assert cli.main(["run", "program.pt"]) == 0
     assert (tmp_path / "out").exists()
+
+
+def adapted(world: World, base: Path) -> Path:
+    settings = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": "all-linear", "seed": 1}
+    return world.derived("lora", base, settings)
+
+
+ADAPTED = Stage(
+    roles=("train policy = lora(base, rank = 4)", "freeze reference = base"),
+    loss="dpo(rows, policy, reference)",
+    **SHORT,
+)
+
+
+def test_a_fresh_adapter_is_held_to_change_nothing(world: World, monkeypatch: Patch) -> None:
+    """The reference is the adapted model with the adapter off: where that is another one, the first step says so."""
+    base = world.model(2, 0.15)
+    models = {"policy": adapted(world, base), "reference": base}
+    world.train(ADAPTED, models, pairs(PAIR))
+    off = adapters.AdapterOff.base
+
+    @contextmanager
+    def faulty(self: Any) -> Iterator[Any]:
+        with off(self) as model:
+            kept = {name: value.clone() for name, value in model.named_parameters()}
+            moved(model)
+            yield model
+            with torch.no_grad():
+                for name, value in model.named_parameters():
+                    value.copy_(kept[name])
+
+    monkeypatch.setattr(adapters.AdapterOff, "base", faulty)
+    with pytest.raises(InvariantBroken, match="identity-violated: `reference` is what `policy` starts from"):
+        world.train(ADAPTED, models, pairs(PAIR))
