@@ -23,7 +23,7 @@ from enumerable.targets import DEMOS, HELD, POLICY, repeated
 from enumerable.world import Stage, World
 
 from ptc import cli
-from ptc.runtime import adapters, flows, rollouts, stage, trainer
+from ptc.runtime import adapters, rollouts, samples, stage, trainer
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.loading import load_model
 from ptc.runtime.losses.totals import Totals
@@ -232,7 +232,7 @@ def test_a_loss_without_one_gradient_at_its_start_is_not_refused(world: World, m
     monkeypatch.setattr(Stage, "text", text)
     again, asked = Rehearsal._once_more, list[object]()
     monkeypatch.setattr(Rehearsal, "_once_more", lambda self: asked.append(self) or again(self))
-    sampled = flows.sampled
+    sampled = samples.sampled
 
     def rounded(*args: Any) -> list[Any]:
         """As of an engine that rounds otherwise."""
@@ -241,7 +241,7 @@ def test_a_loss_without_one_gradient_at_its_start_is_not_refused(world: World, m
             for one in sampled(*args)
         ]
 
-    monkeypatch.setattr(flows, "sampled", rounded)
+    monkeypatch.setattr(samples, "sampled", rounded)
     world.train(stage, {"policy": world.model(2, 0.15)}, ROWS)
     assert asked
 
