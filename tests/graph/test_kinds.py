@@ -140,3 +140,24 @@ def test_without_an_export_every_stage_runs_and_with_one_what_it_needs() -> None
 
 def labels(found: Graph) -> set[str]:
     return {node.label for node in of_kind(found, "train")}
+
+
+ADAPTED = """edition 2026
+from std.objectives import sft
+source rows = jsonl("rows.jsonl")
+model base = hf.model("org/base", revision = "abc")
+stage warm {
+  train policy = lora(base)
+  minimize sft(rows, policy)
+  optimizer = adamw(lr = 1e-4)
+  batch = 8 samples
+  budget = 2 steps
+}
+export warm to "apart"
+export merge_adapter(warm) to "merged"
+"""
+
+
+def test_an_exported_adapter_names_the_model_of_the_hub_that_it_is_over() -> None:
+    named = {node.settings["path"]: node.settings.get("base") for node in of_kind(graph(ADAPTED), "export")}
+    assert named == {"apart": {"name": "org/base", "revision": "abc"}, "merged": None}
