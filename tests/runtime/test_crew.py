@@ -48,7 +48,7 @@ class Run:
         (folder / "program.pt").write_text(PROGRAM)
         (folder / "two.toml").write_text('device = "cpu"\ndevices = 2\nthreads = 1\n')
         command = [sys.executable, "-m", "ptc", "run", "program.pt", "--profile", "two.toml"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
         process = subprocess.Popen(
             command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
