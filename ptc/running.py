@@ -256,6 +256,8 @@ def _command(request: Request) -> Iterator[str]:
     for option, word in (("--profile", request.profile), ("--store", request.store), ("--to", request.to)):
         if word is not None:
             yield from (option, word)
+    if request.allow_extern:
+        yield "--allow-extern"
 
 
 def runs(profile: str | None, store: str | None, as_json: bool) -> int:
