@@ -37,4 +37,7 @@ def steps(stage: core.Stage) -> int | None:
     sampling = first.type.sampling
     if batch.unit == "prompts" and sampling is not None:
         drawn = ceil(drawn / sampling.n)
-    return ceil(stage.budget.count * ceil(drawn / batch.count))
+    sources = [source for term in stage.terms for source in (term.source, *term.sources.values())]
+    rolled = first.live is not None or all(source.live is None for source in sources)
+    passes = stage.passes if rolled else 1  # fixed rows beside sampled ones are not gone over again
+    return ceil(stage.budget.count * passes * ceil(drawn / batch.count))

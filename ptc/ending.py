@@ -194,10 +194,16 @@ def places(graph: Graph, store: Store, outcome: Outcome, command: str) -> Iterat
     yield "log", _shown(outcome.folder / "run.log", here)
     for folder in outcome.exports.values():
         yield "export", _shown(folder, here)
-    for folder in outcome.exports.values():
+    for folder in filter(_writes_text, outcome.exports.values()):
         yield "generate", generate(_shown(folder, here), _example(graph, outcome))
-        yield "serve", f"vllm serve {_shown(folder, here)}"
+        if not (folder / "adapter_config.json").exists():  # vLLM takes an adapter from a folder of its own
+            yield "serve", f"vllm serve {_shown(folder, here)}"
     yield "resume" if outcome.exit_code else "again", command
+
+
+def _writes_text(folder: Path) -> bool:
+    """Whether an export is a language model: reward models and critics end in a number."""
+    return any(name.endswith("ForCausalLM") for name in _document(folder / "config.json").get("architectures") or ())
 
 
 def generate(folder: str, prompt: str) -> str:

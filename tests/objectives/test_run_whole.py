@@ -107,7 +107,7 @@ def rows(folder: Path, name: str, *written: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
-def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     rows(tmp_path, "documents.jsonl", *({"text": f"State the {number}"} for number in range(8)))
     rows(
         tmp_path,
@@ -129,3 +129,6 @@ def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     AutoModelForCausalLM.from_pretrained("out/explorer")
     judge = AutoModelForSequenceClassification.from_pretrained("out/process")
     assert judge.config.num_labels == 1
+    said = capsys.readouterr().out
+    assert "M.from_pretrained('out/explorer')" in said and "vllm serve out/explorer" in said
+    assert "M.from_pretrained('out/process')" not in said and "vllm serve out/process" not in said
