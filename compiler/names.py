@@ -94,7 +94,8 @@ NAMES: tuple[Name, ...] = (
     Name("profile", "precision", "float32", PTC, ("bf16", "dtype", "torch_dtype"), None, "`float32` or `bfloat16`."),
     Name("profile", "engine", "transformers", PTC, ("use_vllm", "vllm_mode"), False, "Or `vllm`, or `fake`."),
     Name("profile", "checkpoint_every", None, PTC, ("save_steps",), 500, "Optimizer steps between sealed checkpoints."),
-    Name("profile", "report_to", (), PTC, ("report_to",), "none", "Trackers that see the metrics of stages."),
+    Name("profile", "report_to", (), PTC, ("report_to",), "none",
+         "Trackers that see the metrics of stages: [which](trackers.md)."),
     Name("profile", "store", ".ptc", PTC, ("output_dir",), None, "All results; `export … to` copies one elsewhere."),
     Name("profile", "devices", None, PTC, ("num_processes",), None, "What the machine has."),
 )

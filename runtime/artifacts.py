@@ -95,6 +95,8 @@ class Context:
     """What `node.watches` need, by meaning. Observers: what a node yields must not depend on them."""
     kept: tuple[Kept, ...] = ()
     """What a stage seals in `partial` on its way, beside what it yields."""
+    run: str = ""
+    """What the run is called. The same when it is continued; what a node yields must not depend on it."""
 
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]

@@ -116,6 +116,12 @@ def newest(partial: Partial) -> Path | None:
     return partial.read(names[-1]) if names else None
 
 
+def newest_step(partial: Partial) -> int:
+    """The optimizer steps that were done at the last checkpoint; 0 without one."""
+    names = _steps(partial)
+    return int(names[-1].removeprefix(PREFIX)) if names else 0
+
+
 def load(folder: Path, state: State) -> tuple[Counters, Environment]:
     """Brings everything to a checkpoint, and says how far that is and where it was made."""
     document = json.loads((folder / "state.json").read_text())

@@ -309,6 +309,7 @@ class _Run:
             self._metrics(meaning, node),
             {needed: self.artifacts[needed] for watch in node.watches for needed in watch.inputs},
             tuple(asked(self.graph, meaning).values()) if node.kind == "train" else (),
+            self.folder.id,
         )
 
     # What a stage keeps on its way

@@ -106,9 +106,11 @@ class Trainer:
         try:
             while self._counters.step < self._steps:
                 metrics = self._step()
+                # What is killed in between tells of this step twice; the other way round it never would.
+                self._context.log({"step": self._counters.step, **metrics})
                 if self._counters.step % every == 0:
                     self._save()
-                self._report(metrics)
+                self._context.heartbeat(Progress(self._counters.step, self._steps, "steps", metrics))
         except Interrupted:
             self._save()
             raise
@@ -263,7 +265,3 @@ class Trainer:
         """A metric of each learner: that of the one the stage is for under its plain name, others behind a stroke."""
         others = [f"{metric}/{self._context.node.names.get(name, name)}" for name in list(self._learners)[1:]]
         return dict(zip([metric, *others], values, strict=True))
-
-    def _report(self, metrics: Mapping[str, float]) -> None:
-        self._context.log({"step": self._counters.step, **metrics})
-        self._context.heartbeat(Progress(self._counters.step, self._steps, "steps", metrics))

@@ -111,7 +111,74 @@ def test_a_tracker_that_is_not_installed_is_refused_and_not_left_out(
         pass
 
 
-def test_settings_are_flat_and_without_trees() -> None:
-    named = flat(replace(NODE).settings)
-    assert named["batch/s0/count"] == 4 and named["models/m1/as"] == "freeze"
-    assert not any(name.startswith("terms") for name in named)
+def test_settings_are_flat_under_the_names_of_the_program() -> None:
+    named = flat(replace(NODE).settings, {"m0": "policy", "m1": "other", "s0": "demos"})
+    assert named["batch/demos/count"] == 4 and named["models/other/as"] == "freeze"
+    assert named["optimizer/policy/betas"] == "[0.9, 0.95]"
+    assert named["terms/0/source"] == "demos" and named["terms/0/weight"] == 1.0
+    assert not any("loss" in name for name in named)
+
+
+def test_steps_of_a_flow_are_told_apart() -> None:
+    sampled = {"flows": {"s0": [{"op": "sample", "n": 8, "model": "m0"}, {"op": "keep", "where": {"args": []}}]}}
+    named = flat(sampled, {"m0": "policy", "s0": "rollouts"})
+    assert named == {
+        "flows/rollouts/0/op": "sample",
+        "flows/rollouts/0/n": 8,
+        "flows/rollouts/0/model": "policy",
+        "flows/rollouts/1/op": "keep",
+    }
+
+
+@pytest.mark.usefixtures("registered")
+def test_what_is_no_step_is_not_told(tmp_path: Path) -> None:
+    _, context = context_of(tmp_path, "lines")
+    with reported(context) as seen:
+        seen.log({"event": "resumed", "step": 7, "level": "bitwise"})
+        seen.log({"canary/version": 1})
+    assert "resumed" not in (told := lines(tmp_path)) and "canary" not in told
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_tracker_that_fails_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Lines, values: dict[str, Any], step: int | None = None, **more: Any) -> None:
+        raise ConnectionError("the server is\ngone")
+
+    monkeypatch.setattr(Lines, "log", broken)
+    stage, context = context_of(tmp_path, "lines")
+    with reported(context) as seen:
+        seen.log({"step": 1, "loss": 0.5})
+        seen.log({"step": 2, "loss": 0.25})
+    assert stage.metric("loss") == [0.5, 0.25]
+    problem = "ConnectionError: the server is gone"
+    assert [row for row in stage.rows if "event" in row] == [
+        {"event": "tracker_failed", "tracker": "lines", "problem": problem}
+    ]
+    assert f"lines failed at step 1 and is told no more; metrics.jsonl has all: {problem}" in caplog.text
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_tracker_that_does_not_start_is_refused_and_the_others_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Locked(Lines):
+        name = "locked"
+
+        def start(self) -> None:
+            raise ValueError("no key:\nlog in first")
+
+    register_tracker_class(Locked)
+    try:
+        _, context = context_of(tmp_path, "lines", "locked")
+        refusal = "report_to = 'locked': it cannot be started: ValueError: no key: log in first"
+        with pytest.raises(ResourceMissing, match=refusal), reported(context):
+            pass
+    finally:
+        del LOGGER_TYPE_TO_CLASS["locked"]
+    assert '"finished"' in lines(tmp_path)
+
+
+def lines(folder: Path) -> str:
+    return (folder / "store/trackers/cold/lines.jsonl").read_text()
