@@ -28,7 +28,9 @@ def _note(
     if not others:
         label = f"what {'uses its columns' if first.unknown == 'columns' else 'depends on them'} is not checked"
         title = f'"{first.name}" {one} {what}: its {first.unknown} are unknown'
-        findings.add("D402", title, [at(first.span, label)], helps=remedies)
+        folder = first.unknown != "columns" and (first.name[:1] in "./~" or "/" not in first.name)
+        here = (f'local.model("{first.name}")',) if remedies and folder else ()
+        findings.add("D402", title, [at(first.span, label)], helps=(*remedies, *here))
         return
     names = [f'"{each.name}"' for each in (first, *others)]
     subject = _and(names) if len(names) <= 3 else f"{len(names)} things"

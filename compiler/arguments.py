@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.names import Place, hint, known_elsewhere, lookup
+from ptc.compiler.translation import as_setting, assigned, text_of
+from ptc.compiler.unneeded import answer
 from ptc.lang import ast
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
@@ -140,14 +142,17 @@ def listed(
 def _unknown(signature: Signature, argument: ast.Argument, name: ast.Name, findings: Findings) -> set[str]:
     """Reports an argument that is not there; the parameters that it probably meant."""
     known = [parameter.name for parameter in signature.parameters]
-    title = hint(name.id, signature.name) or f"`{signature.name}` has no argument `{name.id}`"
-    row = known_elsewhere(name.id, signature.name)
-    meant = row.ours if row is not None else closest(name.id, known)
-    helps = []
-    if row is not None and row.ours in known:
-        helps.append(f"{row.ours} = …")
-    elif row is None and meant:
-        helps.append(f"did you mean `{meant}`?")
+    row, said = known_elsewhere(name.id, signature.name), answer(name.id, text_of(argument.value))
+    meant, helps = closest(name.id, known), list[str]()
+    title = f"`{signature.name}` has no argument `{name.id}`"
+    if row is not None:
+        title, meant = hint(name.id, signature.name) or title, row.ours
+        around = {name.id: argument.value}
+        helps = [assigned(row, name.id, argument.value)] if meant in known else as_setting(row, name.id, around)
+    elif said is not None:
+        title, helps = said
+    elif meant:
+        helps = [f"did you mean `{meant}`?"]
     notes = [f"its arguments are {', '.join(f'`{word}`' for word in known)}"] if known else []
     findings.add("N103", title, [at(name.span, f"not an argument of `{signature.name}`")], notes, helps)
     return {meant} if meant else set()

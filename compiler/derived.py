@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ptc.compiler import core, references
-from ptc.compiler.arguments import Bound, Parameter, Signature, bind
+from ptc.compiler.arguments import Bound, Parameter, Signature, bind, listed
 from ptc.compiler.calls import constants, dotted
 from ptc.compiler.catalogue import Template
 from ptc.compiler.evals import Evals
@@ -30,10 +30,10 @@ DERIVED = {
         "lora",
         (
             Parameter("base", "model"),
-            Parameter("rank", "int", 16, least=1),
-            Parameter("alpha", "real", 32.0, least=0),
-            Parameter("dropout", "share", 0.0),
-            Parameter("targets", "targets", "all-linear"),
+            listed("lora", "rank", "int", least=1),
+            listed("lora", "alpha", "real", least=0),
+            listed("lora", "dropout", "share"),
+            listed("lora", "targets", "targets"),
         ),
     ),
     "merge_adapter": Signature("merge_adapter", (Parameter("model", "model"),)),

@@ -44,7 +44,7 @@ NAMES: tuple[Name, ...] = (
     # optimizer -------------------------------------------------------------------------------------------------------
     Name("adamw", "lr", None, MUST, ("learning_rate",), None, "TRL: 2e-5 for SFT, 1e-6 for DPO, GRPO, distillation."),
     Name("adamw", "warmup", 0.0, TRL, ("warmup_steps", "warmup_ratio"), 0,
-         "A share of the budget (`3%`) or `20 steps`, linear from 0."),
+         "A share of the budget (`3%`) or `20 steps`, in equal increments. TRL's first step has a rate of 0."),
     Name("adamw", "schedule", "constant", PTC, ("lr_scheduler_type",), "linear",
          "`constant`, `linear` or `cosine`, after the warm-up. Constant: a longer budget repeats a shorter one."),
     Name("adamw", "floor", 0.0, PTC, (), None, "Where a falling schedule ends, as a share of `lr`."),
@@ -66,6 +66,12 @@ NAMES: tuple[Name, ...] = (
     Name("sample", "max_tokens", 512, TRL, ("max_completion_length", "max_new_tokens"), 512, "Tokens of a response."),
     Name("sample", "max_lag", 0, PTC, ("steps_per_generation",), None,
          "Optimizer steps between the weights that sampled and those that learn."),
+    # adapters --------------------------------------------------------------------------------------------------------
+    Name("lora", "rank", 16, TRL, ("lora_r",), 16),
+    Name("lora", "alpha", 32.0, TRL, ("lora_alpha",), 32),
+    Name("lora", "dropout", 0.0, PTC, ("lora_dropout",), 0.05),
+    Name("lora", "targets", "all-linear", PTC, ("lora_target_modules",), None,
+         "All linear layers but the head; or a list of names."),
     *OBJECTIVES,
     # roles and models ------------------------------------------------------------------------------------------------
     Name("model", "policy", None, MUST, ("model", "model_name_or_path"), None, '`train policy = hf.model("…")`.'),
@@ -183,6 +189,8 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
     Elsewhere("n_samples_per_prompt", "OpenRLHF", "sample", "n"),
     Elsewhere("generate_max_len", "OpenRLHF", "sample", "max_tokens"),
     Elsewhere("num_samples_per_prompt_rollout", "open-instruct", "sample", "n"),
+    Elsewhere("r", "PEFT", "lora", "rank"),
+    Elsewhere("target_modules", "PEFT", "lora", "targets"),
     Elsewhere("num_return_sequences", "transformers", "sample", "n"),
     Elsewhere("stop_strings", "transformers", "sample", "stop"),
 )
@@ -192,6 +200,7 @@ def known_elsewhere(word: str, where: str | None = None) -> Name | None:
     """The row that a user of another library means by `word`: of the place at hand if it has one, else of any."""
     candidates = [row for row in NAMES if word in row.trl and row.ours != word]
     candidates += [row for each in ELSEWHERE if each.word == word and (row := lookup(each.where, each.ours))]
+    candidates += [row for row in NAMES if row.ours == word and row.where in _HOLDERS and row.where != where]
     here = [row for row in candidates if row.where == where]
     return next(iter(here or candidates), None)
 
@@ -200,6 +209,7 @@ _HOLDERS: dict[Place, str] = {
     "stage": "in the stage",
     "adamw": "in `adamw(…)`",
     "sample": "in `sample(…)`",
+    "lora": "in `lora(…)`",
     "model": "among the stage's models",
     "watch": "in `watch … every`",
     "column": "a column",
@@ -212,6 +222,8 @@ def hint(word: str, where: str | None = None) -> str | None:
     row = known_elsewhere(word, where)
     if row is None:
         return None
+    if row.ours == word:
+        return f"`{word}` stands {_HOLDERS[row.where]}"
     library = "TRL" if word in row.trl else next(each.library for each in ELSEWHERE if each.word == word)
     whose = "transformers'" if library == "transformers" else f"{library}'s"
     if row.where == where or where is None:

@@ -305,6 +305,11 @@ REMEDIES = {
 """The step that brings a column which is not there."""
 
 
+def said_by(rows: core.Trajectories) -> str:
+    """The column that holds what somebody said, in rows without a response."""
+    return next((each for each in ("answer", "chosen", "output", "text", "solution") if each in rows.columns), "answer")
+
+
 def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -> bool:
     """Whether the rows have a column; if not, says which they have and where they come from."""
     if rows.type.has(name):
@@ -312,7 +317,7 @@ def check_column(name: str, span: Span, rows: core.Source, findings: Findings) -
     guess = closest(name, rows.type.columns)
     helps = [f"did you mean `.{guess}`?"] if guess else []
     if name in REMEDIES and not guess:
-        helps.append(REMEDIES[name])
+        helps.append(REMEDIES[name].replace("answer", said_by(rows.type)))
     findings.add(
         "T101",
         f"these rows have no column `{name}`",

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.arguments import Parameter, listed
+from ptc.compiler.calls import dotted
 from ptc.compiler.drafts import Draft
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.graph import Json
 from ptc.compiler.lineage import drawn
 from ptc.compiler.losses import compares_attempts
-from ptc.compiler.names import hint, known_elsewhere
+from ptc.compiler.names import NAMES, Name, hint, known_elsewhere
 from ptc.compiler.optimizers import Optimizer, Optimizers
 from ptc.compiler.scope import Poison
+from ptc.compiler.translation import as_setting, settings_of, text_of
+from ptc.compiler.unneeded import answer
 from ptc.compiler.values import Unknown, count, read
 from ptc.lang import ast
+from ptc.lang.same import walk
 from ptc.lang.source import Span
 from ptc.lang.suggest import closest
 
@@ -23,19 +27,8 @@ EXAMPLES = {
     "batch": ["batch = 64 samples", "batch = 32 prompts"],
     "budget": ["budget = 2 epochs", "budget = 100 steps"],
     "optimizer": ["optimizer = adamw(lr = 1e-6)"],
-    "adamw": ["optimizer = adamw(lr = 1e-6, …)"],
-    "sample": ["|> sample(policy, …)"],
 }
-"""A setting as a program writes it, for those who know it under another name."""
-PLACED = {
-    "micro_batch": ["micro_batch = 8  in profile.toml"],
-    "precision": ['precision = "bfloat16"  in profile.toml'],
-    "engine": ['engine = "vllm"  in profile.toml'],
-    "checkpoint_every": ["checkpoint_every = 100  in profile.toml"],
-    "store": ['store = ".ptc"  in profile.toml', 'export … to "folder"'],
-    "devices": ["devices = 1  in profile.toml"],
-}
-"""What is no setting of a program, as a profile writes it."""
+"""A setting as a program writes it, for an editor to propose."""
 
 SIMPLE = (
     listed("stage", "max_length", "tokens", least=2),
@@ -84,7 +77,7 @@ class Settings:
         name, target = statement.name, statement.target
         if name.id not in SETTINGS:
             draft.sound = False
-            draft.meant |= self._unknown(name)
+            draft.meant |= self._unknown(name, draft)
         elif target is None:
             draft.settings.setdefault(name.id, statement)  # a second one is reported by the parser
         elif name.id in TARGETED:
@@ -99,19 +92,29 @@ class Settings:
                 [f"{name.id} = …"],
             )
 
-    def _unknown(self, name: ast.Name) -> set[str]:
+    def _unknown(self, name: ast.Name, draft: Draft) -> set[str]:
         """Reports a setting that is not there; the settings that it probably meant."""
-        from_trl, row = hint(name.id, "stage"), known_elsewhere(name.id, "stage")
-        guess = closest(name.id, SETTINGS)
-        title = from_trl or f"a stage has no setting `{name.id}`"
-        helps = [f"did you mean `{guess}`?"] if guess and not from_trl else []
-        notes = [] if from_trl else [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
-        if row is not None and row.where == "profile":
-            helps += PLACED.get(row.ours, [])
-            notes = ["a profile says where and how:  ptc run FILE --profile profile.toml"]
-        elif row is not None:
-            helps += EXAMPLES.get(row.ours if row.where == "stage" else row.where, [])
+        around = settings_of(draft.declaration.body.statements)
+        if (objective := _whose_argument(name.id, draft)) is not None:
+            title = f"`{name.id}` is an argument of `{objective.where}`"
+            helps = as_setting(objective, name.id, around)
+            self.findings.add("N105", title, [at(name.span, "not a setting")], helps=helps)
+            return set()
+        row, guess = known_elsewhere(name.id, "stage"), closest(name.id, SETTINGS)
+        said = None if row is not None else answer(name.id, text_of(around[name.id]))
+        notes: list[str] = []
+        if row is not None:
+            title, helps = hint(name.id, "stage") or "", as_setting(row, name.id, around)
+            if row.where == "profile":
+                notes = ["a profile says where and how:  ptc run FILE --profile profile.toml"]
+        elif said is not None:
+            title, helps = said
+        else:
+            title, helps = f"a stage has no setting `{name.id}`", [f"did you mean `{guess}`?"] if guess else []
+            notes = [f"its settings are {', '.join(f'`{word}`' for word in SETTINGS)}"]
         self.findings.add("N105", title, [at(name.span, "not a setting")], notes, helps)
+        if said is not None:
+            return set()
         meant = row.ours if row is not None else guess or ""
         return {"optimizer" if row is not None and row.where == "adamw" else meant}
 
@@ -307,6 +310,13 @@ def _named(name: str, draft: Draft) -> core.Source | None:
     """The source that a name stands for in the stage."""
     entry = draft.scope.find(name)
     return entry.thing if entry is not None and isinstance(entry.thing, core.Source) else None
+
+
+def _whose_argument(word: str, draft: Draft) -> Name | None:
+    """The row of an objective that this stage minimizes, and that knows the word, be it by TRL's name."""
+    losses = (each.loss for each in draft.declaration.body.statements if isinstance(each, ast.Minimize))
+    called = {dotted(each.callee) for loss in losses for each in walk(loss) if isinstance(each, ast.Call)}
+    return next((row for row in NAMES if row.where in called and word in (row.ours, *row.trl)), None)
 
 
 def _batch_of(source: core.Source, own: dict[str, ast.Setting], draft: Draft) -> ast.Setting | None:

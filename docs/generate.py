@@ -10,6 +10,7 @@ from ptc import api, checking, drawing
 from ptc.compiler import evals, gates, names, scorers
 from ptc.compiler.flows import signatures
 from ptc.compiler.objective_names import OBJECTIVES as OBJECTIVE_NAMES
+from ptc.compiler.unneeded import UNNEEDED
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = "examples/spelling.pt"
@@ -19,6 +20,7 @@ PLACES: dict[names.Place, str] = {
     "stage": "Settings of a stage",
     "adamw": "The optimizer, `adamw(…)`",
     "sample": "Sampling, `sample(model, …)`",
+    "lora": "Adapters, `lora(base, …)`",
     "grpo": "`grpo(rollouts, policy, …)`",
     "dpo": "`dpo(pairs, policy, reference, …)`",
     "reverse_kl": "`reverse_kl(attempts, student, teacher)`",
@@ -51,6 +53,7 @@ def from_trl() -> str:
             parts.append("## The other objectives\n\n" + other_objectives())
         parts.append(f"## {title}\n\n" + table(place))
     parts.append(STEPS_HEAD + "\n" + in_other_words())
+    parts.append(UNNEEDED_HEAD + "\n" + without_a_word())
     meanings = [(f"`{m.name}`", m.meaning, "" if m.trl else "ptc's own") for m in names.METRICS]
     parts.append(METRICS_HEAD + "\n" + grid(("name", "meaning", ""), meanings))
     return "\n".join(parts)
@@ -74,6 +77,25 @@ STEPS_HEAD = """\
 What TRL, datasets, verl and others call sources, steps, verifiers, evals and measures. Who writes one of these is told
 what it is called here.
 """
+
+
+UNNEEDED_HEAD = """\
+## Words that are not needed
+
+A program that says one of these is told why.
+"""
+
+
+def without_a_word() -> str:
+    """What another library has a word for, and a program says otherwise or not at all; one row for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for word, reason in UNNEEDED.items():
+        reasons.setdefault(reason, []).append(f"`{word}`")
+    rows = (
+        (", ".join(words), why, f"`{instead}`".replace("|", "\\|") if instead else "")
+        for (why, instead), words in reasons.items()
+    )
+    return grid(("there", "here", "instead"), rows)
 
 
 def in_other_words() -> str:

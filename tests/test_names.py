@@ -20,6 +20,7 @@ CONFIGS = {
     "stage": "SFTConfig",
     "adamw": "SFTConfig",
     "sample": "GRPOConfig",
+    "lora": "ModelConfig",
     **dict.fromkeys(("dpo", "dpo_norm", "cdpo", "robust", "ipo", "hinge", "rpo", "wpo", "ld_dpo"), "DPOConfig"),
     **dict.fromkeys(("exo", "nca", "bco", "sppo", "apo_zero", "apo_down", "discopop"), "DPOConfig"),
     **dict.fromkeys(("dpo_forward_kl", "dpo_js", "dpo_alpha"), "DPOConfig"),

@@ -133,6 +133,7 @@ def test_pain_24_an_option_that_the_engine_does_not_honour() -> None:
     assert found(text) == {}
     here = Placement(honoured=frozenset({"n", "temperature", "top_p", "top_k", "max_tokens", "seed"}))
     assert "`min_p` would change nothing" in found(text, here)["L510"]
+    assert found(rewarded(", mask_truncated = true"), here) == {}  # that is the trainer's to do
 
 
 def test_pain_25_what_is_accepted_and_not_carried_out_is_refused_at_its_place() -> None:

@@ -15,8 +15,10 @@ from ptc.compiler.memory import Estimate, amount, estimate, spelled
 
 TRAINER = "transformers"
 """What the trainer computes with: its log-probabilities differ from those of every other engine."""
-NOTHING_CHANGED = {"n": 1, "min_p": 0.0, "repetition_penalty": 1.0, "stop": (), "mask_truncated": False}
+NOTHING_CHANGED = {"n": 1, "min_p": 0.0, "repetition_penalty": 1.0, "stop": ()}
 """Arguments of `sample` at which they say nothing."""
+WITHOUT_ENGINE = ("model", "max_lag", "seed", "mask_truncated")
+"""Those that no engine is asked for."""
 
 
 def check_sampler_trainer_mismatch(view: View, findings: Findings) -> None:
@@ -85,7 +87,7 @@ def check_option_not_honoured(view: View, findings: Findings) -> None:
         for name, span in sample.places.items():
             value = sample.settings.get(name)
             idle = name in NOTHING_CHANGED and value == NOTHING_CHANGED[name]
-            if name in ("model", "max_lag", "seed") or name in place.honoured or value is None or idle:
+            if name in WITHOUT_ENGINE or name in place.honoured or value is None or idle:
                 continue
             findings.add(
                 "L510",

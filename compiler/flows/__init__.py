@@ -21,6 +21,7 @@ from ptc.compiler.flows.signatures import EXAMPLES, LIVE_STEPS, ORIGINS, STEPS, 
 from ptc.compiler.flows.step import Make, Step
 from ptc.compiler.scope import ExternSource, Scope
 from ptc.compiler.scorers import Scorings
+from ptc.compiler.translation import text_of
 from ptc.lang import ast
 from ptc.lang.suggest import closest
 
@@ -214,5 +215,17 @@ class Flows:
             f"{what} is called `{name}`",
             [at(call.callee.span, "not known")],
             [] if guess else [f"there are {', '.join(f'`{word}`' for word in listed)}"],
-            [f"did you mean `{guess}`?"] if guess else [],
+            [_read_from_disk(call) or f"did you mean `{guess}`?"] if guess else [],
         )
+
+
+FILE_READERS = {"json": "jsonl", "parquet": "parquet"}
+
+
+def _read_from_disk(call: ast.Call) -> str | None:
+    """``jsonl("pairs.jsonl")`` for ``load_dataset("json", data_files = "pairs.jsonl")``."""
+    form, *_ = (*(text_of(each.value) for each in call.arguments), "")
+    files = next((each.value for each in call.arguments if each.name and each.name.id == "data_files"), None)
+    if form not in FILE_READERS or not isinstance(files, ast.String):
+        return None
+    return f"{FILE_READERS[form]}({files.text})"

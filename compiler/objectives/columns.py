@@ -8,6 +8,7 @@ from ptc.compiler import core, losses
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import drawn
 from ptc.compiler.objectives.call import Call, columns_of
+from ptc.compiler.rows import said_by
 
 STEP_COLUMNS = ("steps", "step_rewards", "step_labels")
 
@@ -114,7 +115,7 @@ def remedies(kind: core.Trajectories, missing: list[str]) -> list[str]:
     if {"group", "logprobs"} & set(missing):
         helps.append("|> sample(policy, n = 8)")
     elif "response" in missing:
-        helps.append("|> respond(.answer)")
+        helps.append(f"|> respond(.{said_by(kind)})")
     if "reward" in missing:
         helps.append("|> score(exact)")
     if "text" in missing and kind.has("response"):
