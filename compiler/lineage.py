@@ -15,6 +15,7 @@ from ptc.compiler import core
 
 DRESSED = ("lora", "merge_adapter", "value_head", "reward_head", "retemplate")
 """Kinds of models that start with the weights of what they are made from: something is put on or taken off."""
+HEADED = ("value_head", "reward_head")
 Thing = TypeVar("Thing")
 REWARDS = ("reward", "step_rewards")
 
@@ -29,6 +30,37 @@ def bare(model: core.Model) -> core.Model:
 def last(model: core.Model) -> core.Model:
     """What a stage has become in the end, for one of its checkpoints."""
     return parents(model)[0] if model.kind == "checkpoint" else model
+
+
+def beneath(model: core.Model) -> core.Model | None:
+    """The model under an adapter, whose weights nothing has changed; None where there is no adapter, where it came with
+    the model, and where both have been given a head since."""
+    while model.type.adapter is not None and model.kind not in ("lora", *HEADED) and parents(model):
+        model = parents(model)[0]
+    return parents(model)[0] if model.kind == "lora" else None
+
+
+def plain(model: core.Model) -> core.Model:
+    """The model whose weights these are, under whatever chat template."""
+    while model.kind == "retemplate":
+        model = parents(model)[0]
+    return model
+
+
+def same(one: core.Model, other: core.Model) -> bool:
+    """Whether two models are made alike, by whatever names: one node of the graph."""
+    pairs: list[tuple[core.Input, core.Input]] = [(one, other)]
+    while pairs:  # without recursion: a line may be as long as the program
+        ours, theirs = pairs.pop()
+        if ours is theirs:
+            continue
+        made = (core.Model, core.Tokenizer)
+        if not isinstance(ours, made) or not isinstance(theirs, made) or ours.kind == "train":
+            return False
+        if (ours.kind, ours.settings, ours.inputs.keys()) != (theirs.kind, theirs.settings, theirs.inputs.keys()):
+            return False
+        pairs.extend((ours.inputs[name], theirs.inputs[name]) for name in ours.inputs)
+    return True
 
 
 def parents(model: core.Model) -> tuple[core.Model, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
 from ptc.compiler.graph import Graph, Json, Node, Watch
-from ptc.compiler.lineage import Lineage
+from ptc.compiler.lineage import Lineage, beneath
 from ptc.compiler.meaning import PURPOSE, SEMANTICS, Meanings, chain, passing, seed_of
 from ptc.compiler.protecting import bound
 from ptc.compiler.scorers import judges
@@ -193,9 +193,8 @@ def lower(program: core.Program) -> Graph:
 
 def _base_of_adapter(model: core.Model) -> dict[str, Json]:
     """The name by which anyone can load what is under a model's adapter."""
-    made = next((one for one in (model, *model.type.ancestry) if one.kind == "lora"), None)
-    base = made.inputs["init"] if model.type.adapter is not None and made is not None else None
-    if not isinstance(base, core.Model) or base.kind != "hub_model":
+    base = beneath(model)
+    if base is None or base.kind != "hub_model":
         return {}
     return {"base": {name: base.settings[name] for name in ("name", "revision")}}
 

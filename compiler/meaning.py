@@ -60,7 +60,7 @@ SEMANTICS = {
     "tokenizer_of": 1,
     "sample": 1,
     "score": 1,
-    "train": 2,
+    "train": 3,
     "pass_rate": 1,
     "reward": 1,
     "win_rate": 1,

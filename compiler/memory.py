@@ -1,18 +1,19 @@
 """How much memory a stage needs on each device, at most, counted from shapes: no weight is read.
 
 Training processes hold whole copies (data parallel). What stands all the time is weights, gradients, AdamW's two
-moments, the other models and what the engine holds of its own; on top of that come, in turn, the activations and logits
-of a forward pass, and the cache of keys and values while sampling.
+moments, the other models (without one that lies under a trained adapter, which is there already) and what the engine
+holds of its own; on top of that come, in turn, the activations and logits of a forward pass, and the cache of keys and
+values while sampling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.catalogue import Placement
-from ptc.compiler.lineage import sampled_and_judging, sources
+from ptc.compiler.lineage import beneath, plain, same, sources
 from ptc.compiler.shapes import Shape
 
 FORWARD_TOKENS = 1 << 14
@@ -70,10 +71,9 @@ def _parts(stage: core.Stage, placement: Placement, shapes: list[Shape], narrow:
     yield Part("weights", WIDE * sum(shape.parameters for shape in shapes))
     yield Part("gradients", WIDE * sum(trained))
     yield Part("optimizer", 2 * WIDE * sum(trained))
-    others = {id(role.init): role.type.size or 0 for role in stage.roles if role.verb == "freeze"}
-    tracked = [role.type.size or 0 for role in stage.roles if role.verb == "track"]
-    yield Part("other models", WIDE * (sum(others.values()) + sum(tracked)))
-    yield Part("judges", engine * sum(_judges(stage, set(others))))
+    others = [*_frozen(stage), *(role.init for role in stage.roles if role.verb == "track")]
+    yield Part("other models", WIDE * sum(model.type.size or 0 for model in others))
+    yield Part("judges", engine * sum(model.type.size or 0 for model in _judges(stage)))
     samples = [source.type.sampling for source in _live(stage) if source.type.sampling is not None]
     if samples and placement.copies:
         yield Part("the engine's copy", engine * shapes[0].parameters)
@@ -95,18 +95,27 @@ def _trained(role: core.Role, shape: Shape) -> int:
     return shape.adapter(int(rank)) if isinstance(rank, int) else shape.parameters
 
 
-def _judges(stage: core.Stage, counted: set[int]) -> Iterator[int]:
-    """Sizes of the models that score while the stage runs."""
-    seen = set(counted)
-    for source in _live(stage):
-        for model in sampled_and_judging(source):
-            if id(model) not in seen and any(_weights(scorer) is model for scorer in source.type.scorers):
-                seen.add(id(model))
-                yield model.type.size or 0
+def _frozen(stage: core.Stage) -> list[core.Model]:
+    """The models that stand still, each once: one that lies under a trained adapter is there already."""
+    under = [beneath(role.init) for role in stage.learners]
+    there = [plain(model) for model in under if model is not None]
+    frozen = (plain(role.init) for role in stage.roles if role.verb == "freeze")
+    return _distinct(model for model in frozen if not any(same(model, other) for other in there))
 
 
-def _weights(scorer: core.Scorer) -> core.Model | None:
-    return scorer.model.init if isinstance(scorer.model, core.Role) else scorer.model
+def _judges(stage: core.Stage) -> list[core.Model]:
+    """The models that score while the stage runs, each once; one of the stage's own roles is there already."""
+    steps = (step for source in _live(stage) for step in source.upstream() if step.live is not None)
+    scoring = (scorer.model for step in steps if step.kind == "score" for scorer in step.type.scorers)
+    return _distinct(model for model in scoring if isinstance(model, core.Model))
+
+
+def _distinct(models: Iterable[core.Model]) -> list[core.Model]:
+    found: list[core.Model] = []
+    for model in models:
+        if not any(same(model, other) for other in found):
+            found.append(model)
+    return found
 
 
 def _live(stage: core.Stage) -> Iterator[core.Source]:

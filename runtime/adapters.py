@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.model_folders import ADAPTER as FOLDER
 from ptc.runtime.model_folders import ADAPTER_CONFIG as CONFIG
 from ptc.runtime.model_folders import ADAPTER_WEIGHTS as WEIGHTS
+from ptc.runtime.model_folders import read_json
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -51,11 +53,6 @@ class AdapterOff(torch.nn.Module):
         head: torch.nn.Module | None = self._adapted[0].get_output_embeddings()
         return head
 
-    def get_base_model(self) -> PreTrainedModel:
-        """What is under the adapter, which is on unless a `base` block is open."""
-        base: PreTrainedModel = self._adapted[0].get_base_model()
-        return base
-
     @contextmanager
     def base(self) -> Iterator[PreTrainedModel]:
         """The base, for as long as the block lasts: without the adapter, and without what the learner drops."""
@@ -74,14 +71,24 @@ class AdapterOff(torch.nn.Module):
             return base(*args, **arguments)
 
     def says_what(self, learner: torch.nn.Module) -> bool:
-        """Whether the adapter is this learner's, and changes nothing yet: one of its two factors is 0."""
+        """Whether the adapter is this learner's, and changes nothing yet."""
         (adapted,) = self._adapted
-        fresh = all(not parameter.any() for name, parameter in adapted.named_parameters() if "lora_B" in name)
-        return adapted is learner and fresh
+        return adapted is learner and _is_fresh(adapted)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The base's weights under its own names."""
         return dict(_base_weights(self._adapted[0], merged=False))
+
+
+@contextmanager
+def answering(model: torch.nn.Module) -> Iterator[PreTrainedModel]:
+    """The plain model by which a learner or a reference answers: for as long as the block lasts, the adapter in it is
+    on for the one and off for the other."""
+    if isinstance(model, AdapterOff):
+        with model.base() as base:
+            yield base
+    else:
+        yield model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator, misc]
 
 
 def adapt(base: PreTrainedModel, config: LoraConfig) -> PeftModel:
@@ -169,12 +176,35 @@ def handed_over(model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
 
 
 def is_base_of(folder: Path, adapted: Path) -> bool:
-    """Whether a model artifact is, file by file, the one beneath the adapter of another."""
+    """Whether a model artifact is the one beneath the adapter of another: weights file by file, under any template."""
     if not (adapted / FOLDER).is_dir() or (folder / FOLDER).is_dir():
         return False
-    names = {path.name for path in adapted.glob("*.safetensors")} | {"config.json"}
-    own = {path.name for path in folder.glob("*.safetensors")} | {"config.json"}
-    return names == own and all(filecmp.cmp(folder / name, adapted / name, shallow=False) for name in sorted(names))
+    names, own = ({path.name for path in each.glob("*.safetensors")} for each in (adapted, folder))
+    return (
+        names == own
+        and _shape(folder) == _shape(adapted)
+        and all(_is_one(folder / name, adapted / name) for name in sorted(names))
+    )
+
+
+def _shape(folder: Path) -> dict[str, Json]:
+    """A configuration without what a template changes."""
+    return {name: value for name, value in read_json(folder / "config.json").items() if name != "eos_token_id"}
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    return path.samefile(other) or filecmp.cmp(path, other, shallow=False)
+
+
+def _is_fresh(model: PeftModel) -> bool:
+    """One of the two factors is 0 everywhere, and heads that are trained whole are as they were."""
+    from peft.utils import ModulesToSaveWrapper
+
+    heads = [module for module in model.modules() if isinstance(module, ModulesToSaveWrapper)]
+    pairs = [(head.original_module.state_dict(), head.modules_to_save[NAME].state_dict()) for head in heads]
+    return all(not parameter.any() for name, parameter in model.named_parameters() if "lora_B" in name) and all(
+        torch.equal(tensor, new[name]) for old, new in pairs for name, tensor in old.items()
+    )
 
 
 def _base_weights(model: PeftModel, merged: bool) -> Iterator[tuple[str, torch.Tensor]]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from ptc.runtime.adapters import AdapterOff
+from ptc.runtime.adapters import AdapterOff, answering
 from ptc.runtime.batches import Sequences
 from ptc.runtime.packing import Layout, hidden_states, one_in_each
 
@@ -48,19 +48,33 @@ Answer = Predictions | torch.Tensor
 def answers(model: torch.nn.Module, columns: Sequence[Sequences], lay: Lay = one_in_each) -> list[Answer]:
     """What a model says of each column, by the head that it has. Its body runs once for all of them, on rows that are
     laid out by `lay`."""
-    if isinstance(model, AdapterOff):
-        with model.base() as base:  # only what language heads say is asked later, and no adapter is over those
-            return answers(base, columns, lay)
-    whole = unadapted(model)
-    head = head_of(whole)
+    with answering(model) as plain:
+        found = _answers(plain, columns, lay)
+    return [_asked_later(model, answer) for answer in found] if isinstance(model, AdapterOff) else found
+
+
+def _answers(model: PreTrainedModel, columns: Sequence[Sequences], lay: Lay) -> list[Answer]:
+    head = head_of(model)
     places = [_places(sequences, head) for sequences in columns]
     if not any(len(place) for place in places):
         return [_nothing(head, place.device) for place in places]
     layout = lay(torch.cat([sequences.input_lengths for sequences in columns]))
-    hidden = hidden_states(whole.base_model, torch.cat([sequences.inputs for sequences in columns]), layout)
+    hidden = hidden_states(model.base_model, torch.cat([sequences.inputs for sequences in columns]), layout)
     sizes = [len(sequences.inputs) for sequences in columns]
     asked = [own[place] for own, place in zip(torch.split(hidden, sizes), places, strict=True)]
-    return [_read(whole, head, states) for states in asked]
+    return [_read(model, head, states) for states in asked]
+
+
+def _asked_later(model: AdapterOff, answer: Answer) -> Answer:
+    """An answer whose head runs with the adapter off too, whenever it is asked: one may be over the head."""
+    if isinstance(answer, torch.Tensor):
+        return answer
+
+    def head(states: torch.Tensor) -> torch.Tensor:
+        with model.base():
+            return answer.head(states)
+
+    return replace(answer, head=head)
 
 
 def head_of(model: torch.nn.Module) -> Head:
@@ -122,9 +136,3 @@ def _instead(body: torch.nn.Module, states: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         del vars(body)["forward"]
-
-
-def unadapted(model: Any) -> PreTrainedModel:
-    """The model itself, its adapters in place inside it, where PEFT wraps it."""
-    found: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return found

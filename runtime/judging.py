@@ -27,7 +27,6 @@ from ptc.runtime.tables import column
 from ptc.stdlib.verifiers import Graded, Refused, Verdict
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 GRADE_TOKENS = 512
@@ -110,34 +109,31 @@ def text_scores(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[
     """The number that a model with a reward head gives each sequence of tokens, at its last one."""
     import torch
 
-    from ptc.runtime.forward import unadapted
+    from ptc.runtime.adapters import answering
 
-    head = getattr(unadapted(model), "score", None)
-    if not isinstance(head, torch.nn.Module):
-        raise InputWrong(f"{type(model).__name__} gives no score: a reward model ends in one number per text")
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     scores = [0.0] * len(texts)
-    training = model.training
-    model.train(False)
-    try:
-        with torch.inference_mode():
-            for some in _batches(order, texts):
-                for index, score in zip(some, _scored(model, head, [texts[index] for index in some]), strict=True):
+    with answering(model) as plain, torch.inference_mode():
+        training = plain.training
+        plain.train(False)
+        try:
+            for some in _batches(texts):
+                for index, score in zip(some, _scored(plain, [texts[index] for index in some]), strict=True):
                     scores[index] = score
-    finally:
-        model.train(training)
+        finally:
+            plain.train(training)
     return scores
 
 
-def _scored(model: PreTrainedModel, head: torch.nn.Module, texts: Sequence[Sequence[int]]) -> list[float]:
+def _scored(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[float]:
     """Padded on the right, where causal attention does not look."""
     import torch
 
-    from ptc.runtime.forward import unadapted
-
+    head = getattr(model, "score", None)
+    if not isinstance(head, torch.nn.Module):
+        raise InputWrong(f"{type(model).__name__} gives no score: a reward model ends in one number per text")
     longest = max(map(len, texts))
     tokens = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts], device=model.device)
-    hidden = unadapted(model).base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
     last = torch.tensor([len(text) - 1 for text in texts], device=model.device)
     found = head(hidden[torch.arange(len(texts), device=model.device), last])
     if found.shape[-1] != 1:
@@ -146,9 +142,9 @@ def _scored(model: PreTrainedModel, head: torch.nn.Module, texts: Sequence[Seque
     return scores
 
 
-def _batches(order: Sequence[int], texts: Sequence[Sequence[int]]) -> list[list[int]]:
+def _batches(texts: Sequence[Sequence[int]]) -> list[list[int]]:
     batches: list[list[int]] = []
-    for index in order:
+    for index in sorted(range(len(texts)), key=lambda index: len(texts[index])):
         if not batches or (len(batches[-1]) + 1) * len(texts[index]) > TOKENS_AT_ONCE:
             batches.append([])
         batches[-1].append(index)

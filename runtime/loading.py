@@ -64,13 +64,20 @@ def load_models(
     folders: Mapping[str, Path], trained: Collection[str], standing: Collection[str]
 ) -> dict[str, PreTrainedModel]:
     """The models of a stage by name. One that stands still and is the base of a trained adapter is that model with
-    the adapter off: one copy in memory. What is adapted, or has its adapter off, answers as its base does."""
+    the adapter off, and two that stand still and are one are one: one copy in memory. What is adapted, or has its
+    adapter off, answers as its base does."""
     models: dict[str, torch.nn.Module] = {name: load_model(folders[name]) for name in trained}
+    still: dict[Path, torch.nn.Module] = {}
     for name, folder in folders.items():
-        if name not in models:
-            over = (other for other in trained if name in standing and is_base_of(folder, folders[other]))
-            learner = next(over, None)
-            models[name] = load_model(folder) if learner is None else AdapterOff(cast("PeftModel", models[learner]))
+        if name in standing:
+            if folder not in still:
+                learner = next((other for other in trained if is_base_of(folder, folders[other])), None)
+                still[folder] = (
+                    load_model(folder) if learner is None else AdapterOff(cast("PeftModel", models[learner]))
+                )
+            models[name] = still[folder]
+        elif name not in models:
+            models[name] = load_model(folder)
     return cast("dict[str, PreTrainedModel]", models)
 
 

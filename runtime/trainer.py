@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from ptc.runtime import checkpoint
+from ptc.runtime.adapters import answering
 from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress
 from ptc.runtime.batches import Batch, Draw, collate
 from ptc.runtime.checkpoint import Counters, Learner, environment_here, exactness
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
-from ptc.runtime.forward import Answer, answers, unadapted
+from ptc.runtime.forward import Answer, answers
 from ptc.runtime.loss import Loss, Part, Prepared
 from ptc.runtime.losses.tree import At
 from ptc.runtime.metrics import Measurements
@@ -126,7 +127,8 @@ class Trainer:
         # In evaluation mode accelerate wraps nothing around it that averages gradients.
         placed: torch.nn.Module = self._accelerator.prepare_model(model.train(False), evaluation_mode=True)
         if self._placement.packing:
-            refuse_unpackable(unadapted(model).base_model, self._accelerator.device)
+            with answering(model) as plain:
+                refuse_unpackable(plain.base_model, self._accelerator.device)
         return placed
 
     def _resume(self) -> None:

@@ -56,6 +56,89 @@ stage sampled {
 """
 
 
+SMALL = """edition 2026
+from std.objectives import {objectives}
+from std.verifiers import exact
+source tasks = gym("chain_sum", size = 1_000, seed = 1) |> prompts(.question, answer = .answer)
+source demos = tasks |> respond(.answer)
+source pairs = jsonl("pairs.jsonl")
+model small = {small}
+model large = {large}
+stage before {{
+  train policy = lora(small, rank = 8)
+  minimize sft(demos, policy)
+  optimizer = adamw(lr = 1e-4)
+  batch = 64 samples
+  budget = 1 epoch
+}}
+stage learner {{
+  {roles}
+  minimize {loss}
+  optimizer = adamw(lr = 1e-5)
+  batch = 64 {unit}
+  budget = 10 steps
+}}
+"""
+MADE = (
+    'new.model("qwen3", hidden = 64, layers = {}, heads = 2, kv_heads = 1, intermediate = 128, '
+    "tokenizer = characters(tasks))"
+)
+MODELS = {"small": MADE.format(2), "large": MADE.format(4)}
+LAYER = (64 * 64 + 64 * 32 + 64 * 32 + 64 * 64) + 3 * 64 * 128 + 2 * 64
+"""By hand: queries, keys, values, output; gate, up, down; two norms."""
+S, L = 2 * LAYER + 64, 4 * LAYER + 64
+"""Parameters of `small` and of `large`, whose vocabulary is not known yet: layers and a last norm."""
+R = 2 * 8 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128))
+"""An adapter of rank 8 over `small`: two factors for each of seven matrices in two layers."""
+D = ("dpo(pairs, policy, reference)", "samples")
+SCORED = "source rollouts = tasks |> sample(policy, n = 4) |> score({scorer})"
+G = ("grpo(rollouts, policy, reference, kl = 0.1)", "prompts")
+REFERENCES = {
+    "full weights": ("train policy = small freeze reference = small", *D, S, 0),
+    "the base under an adapter": ("train policy = lora(small, rank = 8) freeze reference = small", *D, 0, 0),
+    "made twice": ("train policy = lora(small, rank = 8) freeze reference = {small}", *D, 0, 0),
+    "the base of what goes on": ("train policy = before freeze reference = small", *D, 0, 0),
+    "the base of a step of it": ("train policy = before @ step(2) freeze reference = small", *D, 0, 0),
+    "under another template": ('train policy = retemplate(before, "chatml") freeze reference = small', *D, 0, 0),
+    "the adapter as it was": ("train policy = before freeze reference = before", *D, S, 0),
+    "another model": ("train policy = lora(small, rank = 8) freeze reference = large", *D, L, 0),
+    "an adapter merged": ("train policy = lora(merge_adapter(before), rank = 8) freeze reference = small", *D, S, 0),
+    "a reference that grades": (
+        'train policy = lora(small, rank = 8) freeze reference = small '
+        + SCORED.format(scorer='judge(reference, rubric = "?")'),
+        *G, 0, 0,
+    ),
+    "the same, beside the stage, twice": (
+        'train policy = lora(small, rank = 8) freeze reference = small '
+        + SCORED.format(scorer='judge(small, rubric = "?") + judge(small, rubric = "!")'),
+        *G, 0, S,
+    ),
+    "a learner that grades": (
+        'train policy = small freeze reference = small ' + SCORED.format(scorer='judge(policy, rubric = "?")'),
+        *G, S, 0,
+    ),
+    "one that stands still in two roles": (
+        "train policy = small freeze reference = large freeze other = large",
+        "dpo(pairs, policy, reference) + dpo(pairs, policy, other)", "samples", L, 0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFERENCES)
+def test_a_model_is_counted_once_by_hand(case: str) -> None:
+    roles, loss, unit, others, judges = REFERENCES[case]
+    roles = roles.replace("{small}", MODELS["small"])
+    text = SMALL.format(objectives="sft, dpo, grpo", roles=roles, loss=loss, unit=unit, **MODELS)
+    checked = api.check_text(text).checked
+    assert checked is not None
+    needed = memory.estimate(checked.program.stages[-1], Placement())
+    assert needed is not None
+    whole = "full" in case or "learner" in case or "two roles" in case
+    assert part(needed, "weights") == 4 * S
+    assert (part(needed, "gradients"), part(needed, "optimizer")) == ((4 * S, 8 * S) if whole else (4 * R, 8 * R))
+    assert (part(needed, "other models"), part(needed, "judges")) == (4 * others, 4 * judges)
+
+
 def estimates(place: Placement) -> dict[str, memory.Estimate]:
     checked = api.check_text(PROGRAM).checked
     assert checked is not None
