@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import ceil
 from pathlib import PurePosixPath
 from typing import Any
@@ -91,7 +92,8 @@ class _Shrinking:
             self.stubbed.append(f"{settings['target']} (rows of Python that is not allowed)")
             settings["stand_in"] = settings.get("stand_in", True)
         if node.kind == "train":
-            settings = {**_stage(settings), "flows": self._flows(settings["flows"])}
+            terms = [self._term(term) for term in settings["terms"]]
+            settings = {**_stage({**settings, "terms": terms}), "flows": self._flows(settings["flows"])}
         if node.kind == "checkpoint":
             settings = self._checkpoint(settings, self._graph.nodes[node.inputs["stage"]])
         return settings if node.kind not in SMALLER else SMALLER[node.kind](settings)
@@ -144,8 +146,29 @@ class _Shrinking:
             self.stubbed.append(f"judge “{_shortened(options['rubric'])}” (a model with random weights)")
         return {"kind": "verifier", "weight": scorer["weight"], "verifier": {"name": MADE_UP, "options": {}}}
 
+    def _term(self, term: Settings) -> Json:
+        """A loss in Python that may not be called becomes the mean of everything that it would be given."""
+        loss = term["loss"]
+        if loss["op"] != "extern" or self._may_call(loss["target"]):
+            return term
+        self.stubbed.append(f"{loss['target']} (a loss in Python that is not allowed)")
+        given = [leaf for source in loss["args"] for leaf in source["args"] if leaf["op"] != "column"]
+        return {**term, "loss": reduce(_added, map(_mean, given))}
+
     def _may_call(self, target: str) -> bool:
         return self._allowed is None or target.partition(":")[0] in self._allowed
+
+
+def _mean(value: Json) -> Json:
+    """The mean over everything that it has one of, sample by sample."""
+    inner = [axis for axis in value["axes"] if axis not in ("group", "prompt")]
+    if inner:
+        value = {"op": "mean", "over": inner, "axes": ["group", "prompt"], "args": [value]}
+    return {"op": "mean", "over": ["group", "prompt"], "axes": [], "args": [value]}
+
+
+def _added(one: Json, other: Json) -> Json:
+    return {"op": "add", "axes": [], "args": [one, other]}
 
 
 def _spelled(scorers: list[Json]) -> dict[str, Json]:

@@ -168,10 +168,13 @@ def run(request: Request, wait: bool) -> int:
 
     from ptc import ending, progress
     from ptc.runtime.executor import execute
+    from ptc.runtime.externs import refuse_missing
+    from ptc.runtime.keys import targets
 
     quiet_libraries()
     try:
         prepared = prepare(request, starting=True)
+        refuse_missing(target for node in prepared.graph.nodes.values() for target in targets(node))
         check_packages(prepared.profile)
         store = open_store(prepared.profile.store)
         console = Console(highlight=False)

@@ -77,7 +77,7 @@ def numerics(node: Node, profile: NumericProfile) -> dict[str, Json]:
             document["engine_precision"] = profile.engine_precision
     if node.kind in _PRECISE_KINDS or learned:
         document["precision"] = profile.precision
-    outside = {target: digest_of(target) for target in _targets(node, judged)}
+    outside = {target: digest_of(target) for target in targets(node)}
     if outside:
         document["outside"] = outside
     return document
@@ -186,11 +186,12 @@ def _samples(node: Node) -> bool:
     return any(step["op"] == "sample" for steps in flows.values() for step in steps)
 
 
-def _targets(node: Node, judged: Iterable[Mapping[str, Json]]) -> Iterable[str]:
+def targets(node: Node) -> Iterable[str]:
     """Functions of Python outside of ptc that a node calls: what they are is part of what it yields."""
     if "target" in node.settings:
         yield node.settings["target"]
-    yield from (document["target"] for document in judged if "target" in document)
+    yield from (document["target"] for document in _verifiers(node.settings) if "target" in document)
+    yield from (term["loss"]["target"] for term in node.settings.get("terms", ()) if "target" in term["loss"])
 
 
 def _verifiers(value: Json) -> Iterable[Mapping[str, Json]]:

@@ -170,7 +170,8 @@ class Loss:
 def _evaluated(prepared: Prepared, spans: Mapping[str, tuple[int, int]], forward: Forward) -> Part:
     batches = {source: batch.slice(*spans[source]) for source, batch in prepared.batches.items()}
     constants = {node: _slice(value, node, prepared, spans) for node, value in prepared.constants.items()}
-    place = Place(batches, prepared.totals, prepared.step)
+    starts = {source: start for source, (start, _) in spans.items()}
+    place = Place(batches, prepared.totals, prepared.step, prepared.batches, starts)
     evaluation = Evaluation(place, constants, said(prepared.formula.asked(), batches, forward))
     loss = torch.zeros((), device=place.device)
     for weight, root in prepared.formula.terms:

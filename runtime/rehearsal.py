@@ -20,6 +20,7 @@ from ptc.runtime.dropout import drops, training_mode
 from ptc.runtime.identities import Twins, centred
 from ptc.runtime.loss import Loss, Prepared
 from ptc.runtime.losses.asking import Forward
+from ptc.runtime.losses.law import departures
 from ptc.runtime.placement import Placement
 from ptc.runtime.ranks import Ranks
 
@@ -62,6 +63,9 @@ class Rehearsal:
             found = self._largest(same.difference, same.source, batches)
             if not found <= self._nats:
                 raise violated(f"{same.said}: they differ by {found:.3g} nats, not by {self._nats:g}: {same.cause}")
+        if any(root.outside is not None for root in loss.roots):
+            for departure in departures(loss.prepare(batches), self.forward, 0.1 * GRADIENT[self.placement.precision]):
+                raise violated(str(departure))
         for value in centred(terms):
             self._hold_centred(value.largest_sum, value.scale, value.source, batches)
         if any(drops(model) for model in self.learners.values()):

@@ -25,10 +25,10 @@ def test_each_thing_is_refused_once_where_it_stands() -> None:
     whole = program()
     stage = next(stage for stage in whole.stages if stage.name == "reasoner")
     [term] = stage.terms
-    elsewhere = replace(stage, terms=(replace(term, loss=replace(term.loss, op="extern")),))
+    elsewhere = replace(stage, terms=(replace(term, loss=replace(term.loss, op="wish")),))
     refused = unsupported(replace(whole, stages=(elsewhere, elsewhere)))
     assert {(found.code, found.title, found.span) for found in refused} == {
-        ("N110", "an objective that is written in Python cannot be run in this version", term.span)
+        ("N110", "an objective with `wish` cannot be run in this version", term.span)
     }
 
 

@@ -14,10 +14,12 @@ whose factor is the constant 0 is dropped before it is looked at, so that ``kl =
     sequences.py    running sums over the tokens or steps of one sample
     functions.py    the functions of a loss, by name
     reader.py       the walk over the text
+    outside.py      what an objective in Python is given
 """
 
 from ptc.compiler.mathematics.bindings import Bindings, Table
+from ptc.compiler.mathematics.outside import opaque
 from ptc.compiler.mathematics.problems import MissingModel, Problem
-from ptc.compiler.mathematics.reader import elaborate, opaque
+from ptc.compiler.mathematics.reader import elaborate
 
 __all__ = ["Bindings", "MissingModel", "Problem", "Table", "elaborate", "opaque"]

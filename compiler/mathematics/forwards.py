@@ -62,14 +62,15 @@ def asked(function: str, model: Asked, text: Read) -> Value:
         fields["given"] = text.given
     if model.at_batch_start:
         fields["at"] = "batch_start"
-    axes = _axes(function, text)
+    axes = axes_asked(function, text.column)
     expression = Expression(function, (), fields, axes, (model.role,), text.source)
     return Value(expression, text.table, text.column if "token" in axes else None, model.trained)
 
 
-def _axes(function: str, text: Read) -> frozenset[str]:
+def axes_asked(function: str, column: str) -> frozenset[str]:
+    """The axes of what a model says of a text column."""
     if function == "score":
-        return SAMPLE | {"step"} if text.column in LISTED_TEXTS else SAMPLE
+        return SAMPLE | {"step"} if column in LISTED_TEXTS else SAMPLE
     return TOKENS | VOCABULARY if function == "logp_all" else TOKENS
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptc.compiler.anneal import document
 from ptc.compiler.core import Anneal, Expression
 from ptc.compiler.mathematics import functions
 from ptc.compiler.mathematics.arguments import arguments
@@ -42,20 +41,6 @@ def elaborate(declaration: ast.Objective, bindings: Bindings) -> Expression:
             case _:
                 pass
     raise Problem("L504", f"`{declaration.name.id}` has no loss", declaration.name.span, "nothing to minimize")
-
-
-def opaque(declaration: ast.Extern, bindings: Bindings) -> Expression:
-    """The loss of an objective that is written in Python: what it is given, and nothing of what it does with it."""
-    rows = tuple(
-        Expression(
-            "rows", (), {"name": table.name, "columns": list(table.columns)}, frozenset(), (), bindings.read_of(table)
-        )
-        for table in bindings.tables.values()
-    )
-    given = {name: role for name, role in bindings.models.items() if role is not None}
-    numbers = {name: document(number) for name, number in bindings.numbers.items()}
-    fields = {"target": declaration.target.value, "roles": list(given), "numbers": numbers}
-    return Expression("extern", rows, fields, frozenset(), tuple(given.values()))
 
 
 def _closed(loss: Value, span: Span) -> None:

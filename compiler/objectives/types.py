@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ptc.compiler.findings import Findings, at
-from ptc.compiler.objectives.call import MODEL_TYPES, NUMBER_TYPES, SOURCE_TYPE
+from ptc.compiler.mathematics.columns import TEXT_COLUMNS
+from ptc.compiler.objectives.call import MODEL_TYPES, NUMBER_TYPES, SOURCE_TYPE, columns_of
 from ptc.compiler.scope import Objective, Scope
 from ptc.lang import ast
 from ptc.lang.diagnostic import Label
@@ -49,6 +50,8 @@ class Types:
                 helps=["demos: Trajectories{prompt, response}"],
             )
             return False
+        if isinstance(objective.declaration, ast.Extern) and not self._asks(objective, types, call):
+            return False
         for kind in types.values():
             if kind.by is None or (kind.by.id in types and types[kind.by.id].name in MODEL_TYPES):
                 continue
@@ -63,6 +66,23 @@ class Types:
             )
             return False
         return True
+
+    def _asks(self, objective: Objective, types: Mapping[str, ast.Type], call: Span) -> bool:
+        """Whether what is written in Python is given a model that learns, and a text that the model is asked about."""
+        read = {column for kind in types.values() for column in columns_of(kind)}
+        if not read & set(TEXT_COLUMNS):
+            what, wanted = "no text that a model could be asked about", "rows: Trajectories{prompt, response}"
+        elif all(kind.name != "Trained" for kind in types.values()):
+            what, wanted = "no `Trained` model", "policy: Trained"
+        else:
+            return True
+        self.findings.add(
+            "T116",
+            f"from what `{objective.name}` is given nothing can be learned",
+            _here(objective, objective.declaration.name.span, f"{what} in its head", call),
+            helps=[wanted],
+        )
+        return False
 
 
 def _here(objective: Objective, span: Span, text: str, call: Span) -> list[Label]:

@@ -9,6 +9,7 @@ import torch
 from ptc.runtime import running
 from ptc.runtime.forward import Answer, Predictions
 from ptc.runtime.losses import vocabulary
+from ptc.runtime.losses.outside import share
 from ptc.runtime.losses.place import Place
 from ptc.runtime.losses.reductions import reduced
 from ptc.runtime.losses.tree import (
@@ -61,6 +62,8 @@ class Evaluation:
             return self._reduction(node)
         if node.op in RUNNING:
             return self._running(node)
+        if node.outside is not None:
+            return share(node, self._place, self)
         return pointwise(node.op, [self._lifted(arg, node) for arg in node.args])
 
     def _lifted(self, arg: Expression, node: Expression) -> torch.Tensor:
@@ -96,7 +99,7 @@ class Evaluation:
             answer = self._answers[self._reading(node)]
             assert isinstance(answer, torch.Tensor), f"a model with a language head is asked for `{node.op}`"
             return answer
-        predictions = self._predictions(node)
+        predictions = self.predictions(node)
         if node.op == "logp_all":
             return vocabulary.log_softmax(predictions.head(predictions.hidden), node.asked.temperature)
         tokens = self._place.batches[node.source].sequences[node.column].tokens
@@ -123,7 +126,7 @@ class Evaluation:
         asked = [edge for edge in edges if self._in_pieces(edge)]
         cut = [edge for edge in edges if edge not in asked and edge.layout != ONE]
         whole = {edge: self.value(edge) for edge in edges if edge.layout == ONE}
-        predictions = [self._predictions(edge) for edge in asked]
+        predictions = [self.predictions(edge) for edge in asked]
         learn = [place for place, each in enumerate(predictions) if each.hidden.requires_grad]
         tokens = self._place.batches[node.source].sequences[node.column].tokens
 
@@ -153,7 +156,8 @@ class Evaluation:
     def _in_pieces(self, edge: Expression) -> bool:
         return edge.op == "logp_all" and edge.has_forward and edge not in self._values
 
-    def _predictions(self, node: Expression) -> Predictions:
+    def predictions(self, node: Expression) -> Predictions:
+        """What a language model says of the tokens that it was asked about, before its head."""
         answer = self._answers[self._reading(node)]
         assert isinstance(answer, Predictions), f"a model without a language head is asked for `{node.op}`"
         return answer

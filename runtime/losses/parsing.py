@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ptc.compiler.graph import Json
-from ptc.runtime.losses.tree import CROSSING, FORWARDS, OPERATIONS, REDUCTIONS, Asked, Course, Expression
+from ptc.runtime.losses.tree import (
+    CROSSING,
+    FORWARDS,
+    OPERATIONS,
+    OUTSIDE,
+    REDUCTIONS,
+    Asked,
+    Course,
+    Expression,
+    Outside,
+    Rows,
+)
 
 INNER = frozenset({"step", "token"})
 
@@ -22,6 +33,8 @@ class Parser:
         """The tree; `source` is meant where the document names none."""
         args = tuple(self.parse(arg, source) for arg in document.get("args", ()))
         op = document["op"]
+        if op in OUTSIDE:
+            return self._outside(document, args, source)
         axes, over = self._axes(document["axes"]), self._axes(document.get("over", ()))
         columns, sources = _columns(op, document, args, axes), _sources(document, args, axes, source)
         _verify(op, args, axes, over, columns, sources)
@@ -38,6 +51,26 @@ class Parser:
             course=Course(document["start"], document["end"], document["steps"]) if op == "anneal" else None,
             discount=float(document.get("discount", 1.0)),
             trace=float(document.get("lambda", 1.0)),
+        )
+        return self._known.setdefault(tuple(vars(found).values()), found)
+
+    def _outside(self, document: Json, args: tuple[Expression, ...], source: str) -> Expression:
+        """A loss in Python, or a source that it is given."""
+        found = Expression(
+            op=document["op"],
+            args=args,
+            axes=self._axes(document["axes"]),
+            source=document.get("source", source) if document["op"] == "rows" else "",
+            column="",
+            over=frozenset(),
+            asked=None,
+            name="",
+            value=0.0,
+            course=None,
+            discount=1.0,
+            trace=1.0,
+            outside=_called(document) if document["op"] == "extern" else None,
+            rows=_described(document) if document["op"] == "rows" else None,
         )
         return self._known.setdefault(tuple(vars(found).values()), found)
 
@@ -63,6 +96,23 @@ def _asked(document: Json, source: str) -> Asked:
         float(document.get("temperature", 1.0)),
         document.get("at", ""),
     )
+
+
+def _called(document: Json) -> Outside:
+    numbers = tuple((name, _number(value)) for name, value in document["numbers"].items())
+    return Outside(document["target"], tuple(document["roles"]), tuple(document["absent"]), numbers)
+
+
+def _number(value: Json) -> float | Course:
+    """A number, or its course."""
+    if not isinstance(value, Mapping):
+        return value  # type: ignore[no-any-return]
+    start, end = value["anneal"]
+    return Course(start, end, value["over"])
+
+
+def _described(document: Json) -> Rows:
+    return Rows(document["name"], tuple(document["numbers"]), tuple(document["texts"]))
 
 
 def _columns(op: str, document: Json, args: Sequence[Expression], axes: frozenset[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -20,6 +20,10 @@ class Place:
     """Of the global batch of each source."""
     step: int
     """Optimizer steps that are completed."""
+    wholes: Mapping[str, Batch] = field(default_factory=dict)
+    """The global batch of each source, where there is one, …"""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """… and the sample of it with which the micro-batch begins."""
 
     @property
     def device(self) -> torch.device:

@@ -55,7 +55,9 @@ ADDITIVE = frozenset({"mean", "sum", "count"})
 REDUCTIONS = ADDITIVE | {"std", "min_over", "max_over"}
 FORWARDS = frozenset({"logp", "logp_all", "value", "score"})
 LEAVES = frozenset({"constant", "anneal", "column", "length"})
-OPERATIONS = POINTWISE.keys() | FOLDED.keys() | RUNNING | REDUCTIONS | FORWARDS | LEAVES
+OUTSIDE = frozenset({"extern", "rows"})
+"""A loss in Python, and one of the sources that it is given."""
+OPERATIONS = POINTWISE.keys() | FOLDED.keys() | RUNNING | REDUCTIONS | FORWARDS | LEAVES | OUTSIDE
 """Everything that a loss may hold."""
 CROSSING = frozenset({"prompt", "group"})
 
@@ -114,6 +116,30 @@ class Course:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A source as a loss in Python is given it. The node's arguments are its numbers, and then, text by text, what each
+    model says of it."""
+
+    name: str
+    """The parameter."""
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A loss in Python. The node's arguments are its sources."""
+
+    target: str
+    roles: tuple[str, ...]
+    """The parameters that models fill, …"""
+    absent: tuple[str, ...]
+    """… those that none fills, …"""
+    numbers: tuple[tuple[str, float | Course], ...]
+    """… and those that numbers do."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Expression:
     """A node of the tree. Equal subtrees are one object."""
@@ -139,6 +165,10 @@ class Expression:
     """Of `suffix_sum` and `gae`."""
     trace: float
     """Of `gae`: its lambda."""
+    outside: Outside | None = None
+    """Of `extern`."""
+    rows: Rows | None = None
+    """Of `rows`."""
 
     @cached_property
     def layout(self) -> int:
@@ -155,17 +185,21 @@ class Expression:
         """Whether a model is asked below it, with its weights as they are. (How many values there are, none says.)"""
         if self.asked is not None:
             return not self.asked.at
+        if self.op in OUTSIDE:
+            return True
         return self.op != "count" and any(arg.has_forward for arg in self.args)
 
     @cached_property
     def crosses(self) -> bool:
         """At or below it a value that carries a model is summed over samples, of which a micro-batch holds a part."""
         crosses_here = self.op in REDUCTIONS and bool(self.over & CROSSING) and self.has_forward
-        return crosses_here or any(arg.crosses for arg in self.args)
+        return crosses_here or self.op == "extern" or any(arg.crosses for arg in self.args)
 
     @cached_property
     def splits(self) -> bool:
         """Whether it is affine in the sums over samples below it, and uses them nowhere per sample."""
+        if self.op == "extern":  # that it adds up over micro-batches is held at the first step
+            return True
         if self.op in REDUCTIONS:
             return self.args[0].splits and (self.op in ADDITIVE or not self.crosses)
         crossing = [arg for arg in self.args if arg.crosses]

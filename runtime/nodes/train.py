@@ -13,6 +13,7 @@ from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.crew import crew
 from ptc.runtime.kept import Keeper
 from ptc.runtime.loading import load_models, save_model
+from ptc.runtime.losses.outside import refuse_uncallable
 from ptc.runtime.placement import Placement
 from ptc.runtime.reporting import reported
 from ptc.runtime.stage import Stage
@@ -26,6 +27,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     What else was trained or tracked is a checkpoint in a subfolder of its name, for `result` nodes.
     """
     torch.set_num_threads(context.profile.threads)
+    refuse_uncallable(node.settings["terms"])
     training = Training.of(node.settings)
     result = node.settings["result"]
     with crew(node, inputs, context) as ranks, reported(context) as context, ExitStack() as opened:
