@@ -60,7 +60,8 @@ def numbers_of(table: Table) -> Iterator[str]:
     """The columns of a head that are numbers."""
     for column, stated in table.columns.items():
         kind = stated or table.source.type.type_of(column)
-        if column not in (*NO_NUMBERS, *PLAIN_TEXTS) and kind not in WORDS:
+        listed = axes_of(column) != SAMPLE
+        if column not in (*NO_NUMBERS, *PLAIN_TEXTS) and (listed or kind not in WORDS):
             yield column
 
 

@@ -8,6 +8,7 @@ micro-batch, T steps, N tokens of a text that bear loss, V vocabulary. Sums are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from ptc.runtime.forward import Predictions
 from ptc.runtime.losses.place import Place
 from ptc.runtime.losses.tree import SAMPLE, Asked, Expression
-from ptc.runtime.losses.vocabulary import log_softmax
+from ptc.runtime.losses.vocabulary import in_pieces, log_softmax, of_tokens
 
 
 class Values(Protocol):
@@ -118,14 +119,19 @@ class Source:
 
     def group_mean(self, column: str) -> torch.Tensor:
         """(S,) the mean of a column over all attempts at each sample's prompt, in whatever micro-batch they are."""
-        return self._mean_by_prompt(self._whole.numbers[column])[self._batch.prompt]
+        return self._mean_by_prompt(self._of_samples(column))[self._batch.prompt]
 
     def group_std(self, column: str) -> torch.Tensor:
         """(S,) their standard deviation, with n - 1 in the denominator; 0 for a single attempt."""
-        values, prompt = self._whole.numbers[column], self._whole.prompt
+        values, prompt = self._of_samples(column), self._whole.prompt
         squares = (values - self._mean_by_prompt(values)[prompt]) ** 2
         variance = self._by_prompt(squares) / (self._by_prompt(torch.ones_like(values)) - 1).clamp(min=1)
         return variance.sqrt()[self._batch.prompt]
+
+    def _of_samples(self, column: str) -> torch.Tensor:
+        if column not in self._whole.numbers:
+            raise ValueError(f"`{self._name}` has no number per sample that is called `{column}`")
+        return self._whole.numbers[column]
 
     def _mean_by_prompt(self, values: torch.Tensor) -> torch.Tensor:
         return self._by_prompt(values) / self._by_prompt(torch.ones_like(values)).clamp(min=1)
@@ -134,7 +140,9 @@ class Source:
         return values.new_zeros(self._whole.prompts).index_add(0, self._whole.prompt, values)
 
     def __getattr__(self, name: str) -> torch.Tensor:
-        there = ", ".join(known for known in vars(self) if not known.startswith("_"))
+        if name.startswith("_"):
+            raise AttributeError(name)
+        there = ", ".join(known for known in reversed(vars(self)) if not known.startswith("_"))
         raise AttributeError(f"`{self._name}` has no `{name}`, which its head does not ask for: it has {there}")
 
 
@@ -150,25 +158,30 @@ class Model:
         """(N,) the log-probability of each token; at the sampler's temperature where the head asks for `logprobs`
         beside the text, else at 1."""
         leaf = self._leaf(text, "logp")
-        if temperature is None or temperature == _bare(leaf).temperature:
+        if temperature is None or temperature == _asked(leaf).temperature:
             return self._values.value(leaf)
-        return self.logp_all(text, temperature).gather(-1, text.ids.unsqueeze(-1)).squeeze(-1)
+        with _without_gradient(leaf.op == "stop"):
+            return of_tokens(self._predictions(leaf), text.ids, temperature)[0]
 
     def logp_all(self, text: Text, temperature: float | None = None) -> torch.Tensor:
         """(N, V) the log-probabilities of the whole vocabulary at each token: all of them at once in memory."""
         leaf = self._leaf(text, "logp")
-        asked, stopped = _bare(leaf), leaf.op == "stop"
-        if asked.at:
-            raise ValueError(f"`{self._name}` is asked once for all (`precompute`), and for no more than `logp`")
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not stopped):
-            predictions = self._values.predictions(leaf.args[0] if stopped else leaf)
-            usual = asked.temperature if temperature is None else temperature
-            return log_softmax(predictions.head(predictions.hidden), usual)
+        with _without_gradient(leaf.op == "stop"):
+            predictions = self._predictions(leaf)
+            return log_softmax(predictions.head(predictions.hidden), temperature or _asked(leaf).temperature)
 
     def entropy(self, text: Text, temperature: float | None = None) -> torch.Tensor:
         """(N,) of the distribution from which each token is drawn, in nats."""
-        own = self.logp_all(text, temperature)
-        return -(own.exp() * own).sum(-1)
+        leaf = self._leaf(text, "logp")
+
+        def piece(states: torch.Tensor) -> tuple[torch.Tensor]:
+            own = log_softmax(predictions.head(states), temperature or _asked(leaf).temperature)
+            return (-(own.exp() * own).sum(-1),)
+
+        with _without_gradient(leaf.op == "stop"):
+            predictions = self._predictions(leaf)
+            [pieces] = in_pieces(piece, [predictions.hidden], predictions.vocabulary)
+            return torch.cat(pieces)
 
     def value(self, text: Text) -> torch.Tensor:
         """(N,) what a value head says at each token."""
@@ -182,14 +195,24 @@ class Model:
         if not isinstance(text, Text):
             raise TypeError(f"`{self._name}.{op}` takes a text, such as rows.response, not {type(text).__name__}")
         leaf = self._leaves[text.key]
-        own = _bare(leaf).op
+        own = _asked(leaf).op
         if own != op:
             raise ValueError(f"`{self._name}` has another head: it can be asked for `{own}`, not for `{op}`")
         return leaf
 
+    def _predictions(self, leaf: Expression) -> Predictions:
+        if _asked(leaf).at:
+            raise ValueError(f"with `precompute` no more is known of `{self._name}` than `logp`: leave it out")
+        return self._values.predictions(leaf.args[0] if leaf.op == "stop" else leaf)
 
-def _bare(leaf: Expression) -> Asked:
-    """What is asked, also where a model that says the same stands in its place, without gradient."""
+
+def _without_gradient(stopped: bool) -> AbstractContextManager[object]:
+    """For a model that says the same as another, and stands in its place."""
+    return torch.no_grad() if stopped else nullcontext()
+
+
+def _asked(leaf: Expression) -> Asked:
+    """What is asked, also where another model that says the same is, without gradient."""
     asked = leaf.asked or leaf.args[0].asked
     assert asked is not None
     return asked

@@ -100,4 +100,4 @@ def _remedy(node: Expression, samples: int | None) -> str:
 
 
 def _first_wrong(given: torch.Tensor) -> float:
-    return float(given[~given.isfinite()].flatten()[0])
+    return float(given[~given.isfinite()].detach().flatten()[0])
