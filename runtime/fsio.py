@@ -23,7 +23,13 @@ from ptc.runtime.artifacts import ResourceMissing
 Fault = Literal["kill", "half", "full"]
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+NO_LINK = frozenset(
+    {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+)
+"""What file systems say that give no link."""
+
 _LOW = 1 << 20
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True)
@@ -181,6 +187,21 @@ class Disk:
         for path in sorted((item for item in folder.rglob("*") if item.is_dir()), reverse=True):
             self.sync(path)
         return files
+
+
+def share(source: Path, target: Path) -> None:
+    """The content of a file that nobody changes any more under another name: a link, so that it is on the disk once.
+
+    A copy where the file is not sealed, and where the file system gives no link: another one, too many, not allowed.
+    """
+    if not source.stat().st_mode & _WRITABLE:
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+    shutil.copyfile(source, target)
 
 
 class StrangeFile(ValueError):

@@ -10,7 +10,7 @@ import torch
 
 from ptc.runtime.adapters import AdapterOff, is_base_of, load_adapter, merged, write_adapter
 from ptc.runtime.artifacts import InputWrong
-from ptc.runtime.model_folders import ADAPTER, TAKEN, copy_files, read_json
+from ptc.runtime.model_folders import ADAPTER, TAKEN, copy_files, read_json, share_base
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -87,7 +87,7 @@ def save_model(model: torch.nn.Module, entry: Path, out: Path) -> None:
     Of an adapted model the base's files are those of the entry, which nothing has changed.
     """
     if is_adapted(entry):
-        copy_files([path for path in sorted(entry.iterdir()) if path.is_file() and path.name != "manifest.json"], out)
+        share_base(entry, out)
         write_adapter(cast("PeftModel", model), out / ADAPTER)
         return
     save_plain(cast("PreTrainedModel", model), entry, out)

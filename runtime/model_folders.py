@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.fsio import share
 
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 WEIGHTS = "model.safetensors"
@@ -80,9 +81,20 @@ def copy_files(files: Iterable[Path], out: Path) -> None:
         shutil.copyfile(path, out / path.name)
 
 
+def share_files(files: Iterable[Path], out: Path) -> None:
+    """As `copy_files`, for files of an artifact: its weights, which nothing writes to, are not there a second time."""
+    for path in files:
+        (share if path.suffix == ".safetensors" else shutil.copyfile)(path, out / path.name)
+
+
+def share_base(artifact: Path, out: Path) -> None:
+    """A model artifact as it is, without its adapter and what a stage left beside it."""
+    share_files([path for path in sorted(artifact.iterdir()) if path.is_file() and path.name != MANIFEST], out)
+
+
 def copy_model(source: Path, out: Path) -> None:
     """A model artifact as it is, its adapter included, and nothing of what a stage left beside it."""
-    copy_files([path for path in sorted(source.iterdir()) if path.is_file() and path.name != MANIFEST], out)
+    share_base(source, out)
     if (source / ADAPTER).is_dir():
         (out / ADAPTER).mkdir()
         copy_files(sorted((source / ADAPTER).iterdir()), out / ADAPTER)
@@ -97,6 +109,17 @@ def read_json(path: Path) -> dict[str, Json]:
     if not isinstance(document, dict):
         raise InputWrong(f"{path} is not a JSON object")
     return document
+
+
+def write_index(folder: Path) -> None:
+    """Says which files hold the weights, where it is not said: readers that take every safetensors file for one of them
+    (vLLM) would take an adapter for one."""
+    if (folder / INDEX).is_file():
+        return
+    tensors = {name: tensor for name, tensor in _header(folder / WEIGHTS).items() if name != "__metadata__"}
+    size = sum(end - start for start, end in (tensor["data_offsets"] for tensor in tensors.values()))
+    document = {"metadata": {"total_size": size}, "weight_map": dict.fromkeys(sorted(tensors), WEIGHTS)}
+    (folder / INDEX).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def complete_generation_config(folder: Path) -> None:

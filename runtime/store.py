@@ -67,6 +67,7 @@ class Store:
         self.disk = disk or Disk.from_environment(os.environ)
         self.observe = observe
         self._verified: dict[str, tuple[tuple[str, int, int, int], ...]] = {}
+        self._hashed: dict[tuple[int, int, int, int], FileDigest] = {}
         self._workspace: Path | None = None
         self._workspace_lock: FileLock | None = None
         if create:
@@ -127,13 +128,21 @@ class Store:
         try:
             signature = _signature(folder)
             if self._verified.get(digest) != signature:
-                _verify_files(folder, manifest.files, MANIFEST)
+                _verify_files(folder, manifest.files, MANIFEST, self._digest_of)
                 self._verified[digest] = signature
         except OSError as error:
             raise Damage(f"{error.filename or folder}: {error.strerror}") from error
         except StrangeFile as error:
             raise Damage(str(error)) from error
         return Artifact(digest, folder, manifest.document)
+
+    def _digest_of(self, path: Path) -> FileDigest:
+        """Several artifacts may have one file in common, by links to it: it is read once."""
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if identity not in self._hashed:
+            self._hashed[identity] = digest_of(path)
+        return self._hashed[identity]
 
     def object_path(self, digest: str) -> Path:
         return self.root / "objects" / digest[:2] / digest
@@ -403,7 +412,9 @@ def _read_manifest(folder: Path, digest: str) -> Manifest:
     return manifest
 
 
-def _verify_files(folder: Path, files: Mapping[str, FileDigest], own: str) -> None:
+def _verify_files(
+    folder: Path, files: Mapping[str, FileDigest], own: str, digest: Callable[[Path], FileDigest] = digest_of
+) -> None:
     """`Damage` unless the folder holds exactly these files, besides its `own` list of them, byte for byte."""
     present = set(regular_files(folder)) - {own}
     for name in sorted(present - files.keys()):
@@ -411,7 +422,7 @@ def _verify_files(folder: Path, files: Mapping[str, FileDigest], own: str) -> No
     for name, expected in files.items():
         if name not in present:
             raise Damage(f"{folder / name}: missing")
-        if digest_of(folder / name) != expected:
+        if digest(folder / name) != expected:
             raise Damage(f"{folder / name}: altered since it was sealed")
 
 

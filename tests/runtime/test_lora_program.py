@@ -18,7 +18,7 @@ from transformers import (
 from ptc import cli
 
 SHARED = """edition 2026
-from std.objectives import sft, grpo, ppo, bradley_terry
+from std.objectives import sft, dpo, grpo, ppo, bradley_terry
 from std.verifiers import exact
 source tasks = jsonl("tasks.jsonl") |> prompts(.prompt, answer = .answer)
 source demos = tasks |> slice(0%, 40%) |> respond(.answer)
@@ -77,6 +77,19 @@ stage judge {
   budget = 30 steps
 }
 export judge to "judge"
+"""
+
+LINE = """
+stage aligned {
+  train policy = warm
+  freeze reference = whole
+  minimize dpo(jsonl("pairs.jsonl"), policy, reference)
+  optimizer = adamw(lr = 1e-3)
+  batch = 16 samples
+  budget = 1 steps
+}
+export aligned to "aligned"
+export warm @ step(5) to "early"
 """
 
 
@@ -139,3 +152,20 @@ def test_policy_and_critic_through_adapters(folder: Path) -> None:
     )
     with torch.no_grad():
         assert model(**tokenizer("a1", return_tensors="pt")).logits.abs().max() > 0
+
+
+@pytest.mark.slow
+def test_the_base_is_on_the_disk_once_and_exports_are_whole(folder: Path) -> None:
+    run(SHARED + LINE)
+    weights = [path for path in Path(".ptc/objects").glob("*/*/model.safetensors") if is_linked(path)]
+    assert len(weights) == 7  # `whole`, its adapter, `warm` at step 5 and at its end, `aligned`, and two exports
+    assert len({path.stat().st_ino for path in weights}) == 1
+    for name in ("aligned", "early"):
+        assert not is_linked(folder / name / "model.safetensors")
+        assert (folder / name / "model.safetensors").read_bytes() == weights[0].read_bytes()
+        assert AutoModelForCausalLM.from_pretrained(folder / name).config.num_hidden_layers == 1
+    assert not any(is_linked(path) for path in Path(".ptc/objects").glob("*/*/*.j*"))  # which may be written anew
+
+
+def is_linked(path: Path) -> bool:
+    return path.stat().st_nlink > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import Artifact
-from ptc.runtime.fsio import Disk, FileDigest
+from ptc.runtime.fsio import Disk, FileDigest, digest_of, share
 from ptc.runtime.keys import key_of
 from ptc.runtime.manifest import Action, Damage, Manifest, parse_seal, seal_content
 from ptc.runtime.store import Locked, Store
@@ -118,6 +119,86 @@ def test_a_damaged_artifact_goes_to_quarantine_with_its_action(tmp_path: Path) -
     assert told == ["QUARANTINED", "QUARANTINED"]
     assert not artifact.path.exists()
     assert publish(store) == artifact
+
+
+# One file in several artifacts
+
+
+def linked(store: Store, name: str, first: Artifact) -> Artifact:
+    """An artifact with a file of another one, and one of its own."""
+    folder = store.scratch(name)
+    share(first.path / "rows.parquet", folder / "rows.parquet")
+    (folder / "own").write_text(name)
+    return store.publish(document(name), folder, "rows")
+
+
+def test_a_file_that_nothing_changes_is_on_the_disk_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    second = linked(store, "b", first)
+    one, other = (artifact.path / "rows.parquet" for artifact in (first, second))
+    assert one.samefile(other) and one.stat().st_nlink == 2 and not other.stat().st_mode & 0o222
+    copied = store.scratch("unsealed")
+    (copied / "mine").write_text("rows")
+    share(copied / "mine", copied / "copy")
+    assert not (copied / "mine").samefile(copied / "copy") and (copied / "copy").read_text() == "rows"
+
+
+def test_an_artifact_stays_whole_without_the_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    second = linked(store, "b", first)
+    store.discard(first.path)
+    assert Store(tmp_path).lookup(key_of(document("b"))) == second
+    assert (second.path / "rows.parquet").read_text() == "rows"
+
+
+def test_damage_to_a_common_file_is_seen_in_both(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    second = linked(store, "b", first)
+    (first.path / "rows.parquet").chmod(0o644)
+    (first.path / "rows.parquet").write_text("rowz")
+    fresh = Store(tmp_path)
+    assert [fresh.lookup(key_of(document(name))) for name in ("a", "b")] == [None, None]
+    assert not first.path.exists() and not second.path.exists()
+    again = publish(fresh)
+    assert linked(fresh, "b", again) == second and Store(tmp_path).lookup(key_of(document("b"))) == second
+
+
+def test_a_common_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    first = publish(store)
+    linked(store, "b", first)
+    read: list[str] = []
+    monkeypatch.setattr("ptc.runtime.store.digest_of", lambda path: read.append(path.name) or digest_of(path))
+    fresh = Store(tmp_path)
+    assert fresh.lookup(key_of(document("a"))) and fresh.lookup(key_of(document("b")))
+    assert sorted(read) == ["more", "own", "rows.parquet"]
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP])
+def test_where_there_is_no_link_there_is_a_copy(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("ptc.runtime.fsio.os.link", refuse)
+    store = Store(tmp_path)
+    first = publish(store)
+    second = linked(store, "b", first)
+    assert not (first.path / "rows.parquet").samefile(second.path / "rows.parquet")
+    assert Store(tmp_path).lookup(key_of(document("b"))) == second
+
+
+def test_a_full_disk_is_no_reason_for_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ptc.runtime.fsio.os.link", refuse)
+    store = Store(tmp_path)
+    first = publish(store)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        linked(store, "b", first)
 
 
 def test_locks_exclude_and_name_their_holder(tmp_path: Path) -> None:
