@@ -32,7 +32,7 @@ def checkpoint(name: str) -> Checkpoint | None:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         adapter = (path / "adapter_config.json").is_file()
-        what = "it is an adapter without the model it is over" if adapter else "it holds no config.json"
+        what = _without_base(name, path) if adapter else "it holds no config.json"
         return Checkpoint(None, None, None, problem=what)
     except (OSError, ValueError):
         return Checkpoint(None, None, None, problem="its config.json cannot be read")
@@ -53,6 +53,13 @@ def checkpoint(name: str) -> Checkpoint | None:
         shape=shape,
         dropout=_dropout(config),
     )
+
+
+def _without_base(name: str, adapter: Path) -> str:
+    """As PEFT and TRL save one; beside the files of its base the same folder is a model."""
+    base = _document(adapter / "adapter_config.json").get("base_model_name_or_path")
+    named = base if isinstance(base, str) else "BASE"
+    return f"it is an adapter without the model it is over, whose files belong beside it: cp -n {named}/* {name}"
 
 
 def _document(path: Path) -> Document:

@@ -57,13 +57,16 @@ def missing(headers: Mapping[str, Header]) -> tuple[str, ...]:
     return headers.absent() if isinstance(headers, OnDemand) else ()
 
 
+READ = "jsonl(…) reads one JSON object per line, parquet(…) a Parquet file"
+
+
 def rows(name: str) -> Rows | None:
     """The columns of a JSON Lines or Parquet file; None where there is none, or nothing here can read it."""
     if not os.path.exists(name):  # unlike Path.exists, False for a name that no file can have
         return None
     path = Path(name)
     if not path.is_file():
-        return Rows((), problem="it is not a file")
+        return Rows((), problem=f"it is no file: {READ}")
     if path.suffix == ".parquet":
         return _parquet(path)
     try:
@@ -80,9 +83,9 @@ def _first_row(line: bytes) -> Rows:
     try:
         row = json.loads(line)
     except ValueError:
-        return Rows((), problem="its first line is not JSON")
+        return Rows((), problem=f"its first line is not JSON: {READ}")
     if not isinstance(row, dict):
-        return Rows((), problem="its first line is not a JSON object")
+        return Rows((), problem=f"its first line is not a JSON object: {READ}")
     return Rows(tuple(str(name) for name in row))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SHOWN: Mapping[str, str] = {
     "reward": "reward {:.2f}",
     "pass@1": "pass@1 {:.1%}",
+    "bits_per_character": "{:.3f} bits/character",
     "loss": "loss {:.3f}",
     "kl": "kl {:.3f}",
     "entropy": "entropy {:.2f}",
@@ -39,7 +40,7 @@ def telling(metrics: Mapping[str, float], most: int = 4) -> str:
     """The few metrics that say how it goes: ``reward 0.41 · pass@1 63.2% · loss 0.012``."""
     values: dict[str, float] = {}
     for name, value in metrics.items():
-        short = "pass@1" if name.endswith("pass@1") else name
+        short = name.rpartition("/")[2] if name.startswith("eval/") else name
         if short in SHOWN:
             values[short] = value
     shown = [form.format(values[name]) for name, form in SHOWN.items() if name in values]
@@ -75,6 +76,8 @@ class Pace:
     first_tokens: float
     last: Progress
     now: float
+    watched: dict[str, float] = field(default_factory=dict)
+    """What evals said last: they are not measured at every step."""
 
     @classmethod
     def begin(cls, progress: Progress, now: float) -> Pace:
@@ -82,6 +85,11 @@ class Pace:
 
     def update(self, progress: Progress, now: float) -> None:
         self.last, self.now = progress, now
+        self.watched |= {name: value for name, value in progress.metrics.items() if name.startswith("eval/")}
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return {**self.last.metrics, **self.watched}
 
     @property
     def per_second(self) -> float:
@@ -140,7 +148,7 @@ class Plain:
         self._ended += 1
         parts = [duration(seconds)]
         if self._pace is not None:
-            parts += [part for part in (self._pace.rates(), telling(self._pace.last.metrics)) if part]
+            parts += [part for part in (self._pace.rates(), telling(self._pace.metrics)) if part]
         self._line("finished", node, " · ".join(parts))
 
     def stopped(self, node: Node, message: str) -> None:
@@ -155,7 +163,7 @@ class Plain:
         of = f"/{progress.total}" if progress.total is not None else ""
         parts = [f"{progress.done}{of} {progress.unit}"]
         if self._pace is not None:
-            parts += [self._pace.rates(), telling(progress.metrics)]
+            parts += [self._pace.rates(), telling(self._pace.metrics)]
             if self._pace.seconds_left is not None:
                 parts.append(f"{duration(self._pace.seconds_left)} left")
         return " · ".join(part for part in parts if part)

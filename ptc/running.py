@@ -17,6 +17,8 @@ from ptc import api, checking, drawing, placing, planning
 from ptc.compiler.graph import Graph
 from ptc.compiler.memory import Estimate, estimate
 from ptc.runtime.artifacts import Implementation, InputWrong, InvariantBroken, PlanDrift, ResourceMissing
+from ptc.runtime.exports import refuse_place
+from ptc.runtime.keys import CONTENT_KINDS
 from ptc.runtime.profile import Profile, load_profile
 from ptc.runtime.store import Store
 from ptc.stand_ins import StandIns
@@ -176,6 +178,7 @@ def run(request: Request, wait: bool) -> int:
         prepared = prepare(request, starting=True)
         refuse_missing(target for node in prepared.graph.nodes.values() for target in targets(node))
         check_packages(prepared.profile)
+        check_places(prepared.graph)
         store = open_store(prepared.profile.store)
         console = Console(highlight=False)
         if not console.is_terminal:
@@ -206,6 +209,17 @@ def open_store(path: Path) -> Store:
         return Store(path)
     except OSError as error:
         raise ResourceMissing(f"the store {path} cannot be used: {error.strerror}; name another with --store") from None
+
+
+def check_places(graph: Graph) -> None:
+    """Refuses before anything is paid for what would fail where it is read or written, be it after hours."""
+    targets = {str(node.settings["path"]) for node in graph.nodes.values() if node.kind == "export"}
+    for node in graph.nodes.values():
+        path = str(node.settings.get("path"))
+        if node.kind in CONTENT_KINDS and path not in targets and not Path(path).exists():
+            raise InputWrong(f"`{node.label}` is read from {Path(path).absolute()}: no such file or directory")
+    for target in sorted(targets):
+        refuse_place(Path(target).absolute())
 
 
 def check_packages(profile: Profile) -> None:

@@ -5,6 +5,7 @@ It does not know what a node does, and a node does not know who runs it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import traceback
@@ -418,6 +419,8 @@ class _Run:
             return self.stop.exit_code, self._interrupted()
         if isinstance(error, OSError) and is_disk_full(error):
             return 6, str(disk_full(self.store.root))
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return 6, f"{error.filename or self.store.root}: {(error.strerror or 'refused').lower()}"
         for kind, code in ((InputWrong, 2), (PlanDrift, 3), (InvariantBroken, 4), (ResourceMissing, 6)):
             if isinstance(error, kind):
                 return code, str(error)

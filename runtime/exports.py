@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from ptc.runtime.artifacts import Artifact, InputWrong
+from ptc.runtime.artifacts import Artifact, InputWrong, ResourceMissing
 from ptc.runtime.fsio import Disk, StrangeFile, digest_of, regular_files
 from ptc.runtime.manifest import Damage, Manifest
 from ptc.runtime.store import MANIFEST
+
+
+def refuse_place(target: Path) -> None:
+    """Raises for a place at which nothing can be put, so that it is known before anything is trained."""
+    _refuse_foreign(target)
+    above = next(folder for folder in target.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputWrong(f"{target} cannot be written: {above} is no folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ResourceMissing(f"{target} cannot be written: nothing may be written in {above}")
+
+
+def _refuse_foreign(target: Path) -> None:
+    if target.exists() and not _is_export(target):
+        raise InputWrong(f"{target} is there already and is no export of ptc: move it away, or export elsewhere")
 
 
 def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
@@ -20,8 +36,7 @@ def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
         disk.remove(rest)
     if _is_copy(artifact, target):
         return False
-    if target.exists() and not _is_export(target):
-        raise InputWrong(f"{target} is there already and is no export of ptc: move it away, or export elsewhere")
+    _refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}-ptc-new")
     disk.copy(artifact.path, fresh)

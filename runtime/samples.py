@@ -216,7 +216,8 @@ def _with_response(rows: pa.Table) -> pa.Table:
 def _refusal(problem: Problem, row: int, rows: pa.Table) -> str:
     if problem.fault is Fault.NO_CONVERSATION:
         return f"row {row} {problem.said}"
-    prompt = f" (prompt {column(rows, 'prompt')[row - 1]!r:.62})" if "prompt" in rows.column_names else ""
+    asked = repr(column(rows, "prompt")[row - 1]) if "prompt" in rows.column_names else ""
+    prompt = f" (prompt {asked if len(asked) <= 62 else asked[:61] + '…'})" if asked else ""
     if problem.fault is Fault.TOO_LONG:
         return f"row {row} {problem.said}{prompt}"
     return f"row {row}: {problem.said}"

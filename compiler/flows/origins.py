@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from ptc.compiler import core
 from ptc.compiler.arguments import Bound, bind
@@ -57,6 +58,10 @@ def _gym(
     return core.Source("gym", document, {}, kind, call.span, places=dict(bound.spans))
 
 
+FORMS = {".parquet": "parquet", ".jsonl": "jsonl", ".json": "jsonl"}
+"""What reads a file, by the end of its name."""
+
+
 def _file(
     call: ast.Call, form: str, settings: dict[str, Json], bound: Bound, catalogue: Catalogue, findings: Findings
 ) -> core.Source | None:
@@ -65,6 +70,11 @@ def _file(
     if rows is not None and rows.problem:
         place = bound.given["path"].span
         findings.add("D403", f'"{path}" cannot be read: {rows.problem}', [at(place, "named here")])
+        return None
+    named_after = FORMS.get(PurePosixPath(path).suffix, form)
+    if named_after != form:
+        label, instead = at(call.callee.span, "reads another form"), f'{named_after}("{path}")'
+        findings.add("D403", f'`{form}` does not read "{path}"', [label], helps=[instead])
         return None
     document = {"path": path, "format": form, "sha256": rows.sha256 if rows else None}
     if rows is None:

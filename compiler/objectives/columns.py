@@ -104,7 +104,7 @@ def remedies(kind: core.Trajectories, missing: list[str]) -> list[str]:
         if missing == ["response"]:
             return ["the chosen ones are demonstrations:  |> respond(.chosen)"]
         return ["these are pairs, and `dpo` learns from pairs:  minimize dpo(…, policy, reference)"]
-    helps: list[str] = []
+    helps = _renamed(kind, missing)
     if {"chosen", "rejected"} & set(missing):
         if not kind.has("response"):
             helps.append("|> sample(policy, n = 8) |> score(exact) |> best_and_worst()")
@@ -123,6 +123,19 @@ def remedies(kind: core.Trajectories, missing: list[str]) -> list[str]:
     if "context" in missing:
         helps.append("|> prompts(.question, context = .demonstration)")
     return helps
+
+
+ASKED = ("prompt", "question", "instruction", "query", "problem", "input")
+"""What the column with the prompt is called elsewhere."""
+
+
+def _renamed(kind: core.Trajectories, missing: list[str]) -> list[str]:
+    """The step that names columns of a file, where there are some left over for those that are missing."""
+    given = [column for column in missing if column in ("chosen", "rejected")]
+    asked = next((column for column in ASKED if column in kind.columns), None)
+    if not given or asked is None or kind.has("response") or len(kind.columns) <= len(given):
+        return []
+    return [f"|> prompts(.{asked}, {', '.join(f'{column} = .…' for column in given)})"]
 
 
 def sampled(source: core.Source) -> core.Source:

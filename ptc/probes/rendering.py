@@ -106,12 +106,17 @@ def _too_long(
     rendering = lesson.rendering
     limit = f"max_length = {rendering.max_length:,}"
     place = lesson.setting("max_length")
+    sampled = any(step.kind == "sample" for step in lesson.source.upstream())
     findings.add(
         "D411",
         f"{rows} are longer than {limit}" + ("" if rendering.truncate == "error" else ", and cannot be cut to it"),
         [at(place, "the limit") if place else learned, *([learned] if place else [])],
         [f"tokens: {histogram([row.length for row in shown.rendered if row.length], rendering.max_length)}", *notes],
-        [f"max_length = {max(row.length for row in shown.rendered)}", 'truncate = "drop"'],
+        [
+            f"max_length = {max(row.length for row in shown.rendered)}",
+            *(['truncate = "right"'] if rendering.truncate == "error" and not sampled else []),
+            'truncate = "drop"',
+        ],
         severity="error",
     )
 

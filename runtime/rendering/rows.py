@@ -117,9 +117,8 @@ class _Row:
             return RenderedRow((part,), length=length)
         match self.settings.truncate:
             case "error":
-                return RenderedRow(
-                    problem=self._too_long(length, "raise max_length, or keep shorter rows"), length=length
-                )
+                remedy = 'raise max_length, or say truncate = "right" or "drop"'
+                return RenderedRow(problem=self._too_long(length, remedy), length=length)
             case "drop":
                 return RenderedRow(length=length)
             case "split":
@@ -132,7 +131,8 @@ class _Row:
         kept = shortened(list(self._conversations().values()), self.settings.truncate, self._fits)
         if kept is None:
             what = "its prompt is cut to nothing" if self.settings.truncate == "left" else "its prompt alone fills it"
-            return RenderedRow(problem=self._too_long(length, f"{what}: raise max_length"), length=length)
+            remedy = f'{what}: raise max_length, or say truncate = "drop"'
+            return RenderedRow(problem=self._too_long(length, remedy), length=length)
         changed = tuple(column for column, one in zip(part, kept, strict=True) if one != self._conversations()[column])
         return RenderedRow((self._rendered(kept),), length=length, cut=changed)
 
