@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from enumerable.policies import Policy, Response, states
 from ptc import api
+from ptc.compiler.elaborate import DEFAULT_SEED
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.nodes import implementation
@@ -83,9 +84,9 @@ class Stage:
             settings=self.settings,
         )
 
-    def node(self) -> Node:
-        """What the compiler makes of it."""
-        result = api.check_text(self.text)
+    def node(self, seed: int) -> Node:
+        """What the compiler makes of it, in a run of this seed."""
+        result = api.check_text(self.text, settings={"seed": str(seed)})
         errors = [found for found in result.diagnostics if found.severity == "error"]
         assert not errors, [(found.title, [label.text for label in found.labels]) for found in errors]
         [node] = [node for node in api.compiled(result).nodes.values() if node.kind == "train"]
@@ -113,6 +114,8 @@ class World:
     """Everything of it lies in one folder."""
 
     folder: Path
+    seed: int = 0
+    """Moves every seed there is: of fresh models and heads, of batches, of attempts."""
     logged: list[Mapping[str, Any]] = field(default_factory=list)
     """What the latest stage said."""
 
@@ -137,11 +140,12 @@ class World:
         Blind: nothing leaves its attention, and no gradient enters it: the two matrices that a value passes are 0.
         """
         folder = self._new()
-        node = Node("new_model", 1, {**SHAPE, "layers": layers, "seed": seed}, {})
+        own = self._moved(seed)
+        node = Node("new_model", 1, {**SHAPE, "layers": layers, "seed": own}, {})
         self._run(node, {"tokenizer": artifact(self.tokenizer_folder)}, folder)
         if spread or blind:
             model = load(folder)
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator().manual_seed(own)
             with torch.no_grad():
                 if spread:
                     model.get_output_embeddings().weight.normal_(std=spread, generator=generator)
@@ -158,7 +162,7 @@ class World:
 
     def headed(self, kind: str, entry: Path) -> Path:
         """A model under a fresh head: `reward_head` or `value_head`."""
-        return self.derived(kind, entry, {"seed": 3})
+        return self.derived(kind, entry, {"seed": self._moved(3)})
 
     def derived(self, kind: str, entry: Path, settings: Mapping[str, Any]) -> Path:
         """What a node makes of a model."""
@@ -177,7 +181,7 @@ class World:
         self, stage: Stage, models: Mapping[str, Path], rows: Sequence[Mapping[str, Any]], **sources: Any
     ) -> Path:
         """The checkpoint that a stage leaves. `models` by their roles; `sources`: other rows than the usual ones."""
-        node = stage.node()
+        node = stage.node(self._moved(DEFAULT_SEED))
         inputs = {}
         for canonical in node.inputs:
             name = node.names.get(canonical, canonical)
@@ -215,6 +219,9 @@ class World:
     def _run(self, node: Node, inputs: Mapping[str, Artifact], folder: Path) -> None:
         context = Context(node, Nothing(), PROFILE, lambda progress: None, self.logged.append)
         implementation(node.kind)(node, inputs, folder, context)
+
+    def _moved(self, seed: int) -> int:
+        return seed + 1000 * self.seed
 
     def _new(self) -> Path:
         self._count += 1
