@@ -43,6 +43,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
+    """What may be given to a step, a constructor or a setting, in order and by name."""
+
     name: str
     parameters: tuple[Parameter, ...]
     others: str | None = None
@@ -64,6 +66,8 @@ class Bound:
 
 @dataclass
 class _Binding:
+    """A signature as it is being filled."""
+
     signature: Signature
     given: dict[str, ast.Expr] = field(default_factory=dict)
     others: dict[str, ast.Expr] = field(default_factory=dict)

@@ -128,6 +128,8 @@ class Template:
 
 @dataclass(frozen=True)
 class Catalogue:
+    """All that the compiler knows of the world outside the text; who puts it together reads disk and network."""
+
     library: Mapping[str, Source] = field(default_factory=dict)
     """Text of each library module that is written in the language, by its name (``std.objectives``)."""
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pair:
+    """A family of models and a benchmark that has been found in what they were trained on."""
+
     family: str
     """A pattern for the name of a model on the hub."""
     benchmark: str

@@ -45,6 +45,8 @@ class Live:
 
 @dataclass(frozen=True)
 class Mixed:
+    """Of several provenances: rows of each of the parts."""
+
     parts: tuple[Provenance, ...]
 
 
@@ -127,6 +129,8 @@ class ModelType:
 
 @dataclass(frozen=True, eq=False)
 class Tokenizer:
+    """How text becomes tokens: one that is there, or one that is made from rows."""
+
     kind: str
     settings: Mapping[str, Json]
     inputs: Mapping[str, Input]
@@ -312,6 +316,8 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Eval:
+    """A quantity that is measured of any model: a pass rate, a likelihood, a win rate."""
+
     kind: str
     settings: Mapping[str, Json]
     source: Source
@@ -336,6 +342,8 @@ class Eval:
 
 @dataclass(frozen=True, eq=False)
 class Claim:
+    """What a stage says that it does to an eval: `role` is ``expands``, ``reshapes`` or ``consolidates``."""
+
     role: str
     eval: Eval
     carrier: Model | None
@@ -360,6 +368,8 @@ class Gate:
 
 @dataclass(frozen=True, eq=False)
 class Watch:
+    """``watch skill every 50``: an eval that is taken every so many steps while the stage runs."""
+
     eval: Eval
     every: int
     span: Span
@@ -367,6 +377,8 @@ class Watch:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
+    """Roles that learn from sources by one loss, until a budget is spent."""
+
     name: str
     roles: tuple[Role, ...]
     terms: tuple[Term, ...]
@@ -427,6 +439,8 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Export:
+    """``export model to "out"``: a model that is put into a folder of the user's."""
+
     model: Model
     path: str
     span: Span

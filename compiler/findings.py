@@ -17,6 +17,8 @@ from ptc.lang.source import Span, Via
 
 @dataclass(frozen=True)
 class Check:
+    """What can be found: its code, the name of its page, and how bad it is."""
+
     code: str
     name: str
     severity: Severity

@@ -29,6 +29,8 @@ TOLERANCE = 0.1
 
 @dataclass
 class _Lowering:
+    """A program on its way to nodes: what has become of it so far."""
+
     program: core.Program
     meanings: Meanings
     roots: list[str] = field(default_factory=list)

@@ -29,6 +29,8 @@ ACTIVATIONS = 34
 
 @dataclass(frozen=True)
 class Part:
+    """One of the things that take up memory while a stage runs."""
+
     name: str
     bytes: int
     passing: bool = False

@@ -102,6 +102,8 @@ def condition(expr: ast.Expr, rows: core.Source, scope: Scope, step: str) -> Jso
 
 @dataclass(frozen=True)
 class _Reader:
+    """Reads an expression over the columns of a row."""
+
     rows: core.Source
     scope: Scope
 

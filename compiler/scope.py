@@ -136,6 +136,8 @@ def kind_of(thing: Thing) -> str:
 
 @dataclass(frozen=True)
 class Entry:
+    """What a name stands for, and where it is declared."""
+
     thing: Thing
     span: Span
     members: Scope | None = None

@@ -13,6 +13,8 @@ from ptc.lang.source import Source, Span
 
 @dataclass(frozen=True, eq=False)
 class Node:
+    """A piece of the text: `span` says which."""
+
     span: Span
 
 
@@ -21,6 +23,8 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Name(Node):
+    """``policy``: a name as it stands in an expression or a declaration."""
+
     id: str
 
 
@@ -36,6 +40,8 @@ class Number(Node):
 
 @dataclass(frozen=True, eq=False)
 class String(Node):
+    """``"rows.jsonl"``, ``f"out/{name}"``, or a text over several lines in three quotes."""
+
     text: str
     """As written, quotes included."""
     value: str
@@ -60,6 +66,8 @@ class Member(Node):
 
 @dataclass(frozen=True, eq=False)
 class Argument(Node):
+    """``lr = 1e-6`` or a value alone, in the parentheses of a call."""
+
     name: Name | None
     value: Expr
     comments: tuple[str, ...] = ()
@@ -69,6 +77,8 @@ class Argument(Node):
 
 @dataclass(frozen=True, eq=False)
 class Call(Node):
+    """``sample(policy, n = 8)``."""
+
     callee: Expr
     arguments: tuple[Argument, ...]
     closing: tuple[str, ...] = ()
@@ -88,6 +98,8 @@ class Pipe(Node):
 
 @dataclass(frozen=True, eq=False)
 class Unary(Node):
+    """`op` is ``-`` or ``not``."""
+
     op: str
     operand: Expr
 
@@ -104,6 +116,8 @@ class Binary(Node):
 
 @dataclass(frozen=True, eq=False)
 class List(Node):
+    """``[0.9, 0.95]``."""
+
     items: tuple[Expr, ...]
 
 
@@ -156,6 +170,8 @@ class Type(Node):
 
 @dataclass(frozen=True, eq=False)
 class Parameter(Node):
+    """``policy: Trained``, ``beta: Real = 0.1``: of an objective, a recipe or an extern."""
+
     name: Name
     type: Type
     default: Expr | None
@@ -169,6 +185,8 @@ class Parameter(Node):
 
 @dataclass(frozen=True, eq=False)
 class Statement(Node):
+    """What stands in a file or a block, with the comments that belong to it."""
+
     comments: tuple[str, ...] = field(default=(), kw_only=True)
     """Comment lines before it, each as written (``# …`` or ``## …``); an empty string is a blank line kept."""
     trailing: str | None = field(default=None, kw_only=True)
@@ -177,6 +195,8 @@ class Statement(Node):
 
 @dataclass(frozen=True, eq=False)
 class Block(Node):
+    """``{ … }``: the statements of a stage, an objective or a recipe."""
+
     statements: tuple[Statement, ...]
     closing: tuple[str, ...] = ()
     """Comments between the last statement and the closing brace."""
@@ -184,6 +204,8 @@ class Block(Node):
 
 @dataclass(frozen=True, eq=False)
 class Edition(Statement):
+    """``edition 2026``."""
+
     year: Number
 
 
@@ -198,6 +220,8 @@ class Import(Statement):
 
 @dataclass(frozen=True, eq=False)
 class Param(Statement):
+    """``param lr: Real = 1e-6``: what `--set` may change."""
+
     name: Name
     type: Type
     default: Expr | None
@@ -224,6 +248,8 @@ class Claim(Node):
 
 @dataclass(frozen=True, eq=False)
 class Stage(Statement):
+    """``stage reasoner expands skill { … }``."""
+
     name: Name
     claims: tuple[Claim, ...]
     body: Block
@@ -240,6 +266,8 @@ class Role(Statement):
 
 @dataclass(frozen=True, eq=False)
 class Minimize(Statement):
+    """``minimize grpo(rollouts, policy)``."""
+
     loss: Expr
 
 
@@ -287,11 +315,15 @@ class Allow(Statement):
 
 @dataclass(frozen=True, eq=False)
 class Report(Statement):
+    """``report skill, retained``."""
+
     evals: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Export(Statement):
+    """``export reasoner to "out"``."""
+
     value: Expr
     path: String
 
@@ -312,6 +344,8 @@ class Where(Statement):
 
 @dataclass(frozen=True, eq=False)
 class Objective(Statement):
+    """``objective dpo(rows: …, policy: Trained) { … }``."""
+
     name: Name
     parameters: tuple[Parameter, ...]
     body: Block
@@ -366,6 +400,8 @@ class Unreadable(Statement):
 
 @dataclass(frozen=True, eq=False)
 class Program(Node):
+    """A file."""
+
     source: Source
     statements: tuple[Statement, ...]
     closing: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ _CLOSER = {")": "(", "]": "[", "}": "{"}
 
 @dataclass(frozen=True)
 class Token:
+    """A word, a number, a text or a sign, and where it stands."""
+
     kind: str
     text: str
     start: int

@@ -31,6 +31,8 @@ _OPENING = re.compile(r"[^\W\d]\w*(?:\([^\W\d]\w*\))?[ \t]*=(?!=)|where[ \t]+[^\
 
 @dataclass(frozen=True)
 class Bracket:
+    """An opening or closing bracket, and where it stands."""
+
     char: str
     offset: int
     depth: int
@@ -55,6 +57,8 @@ class LineStart:
 
 @dataclass(frozen=True)
 class Layout:
+    """What can be seen of a text without parsing it: lines, comments, and which bracket belongs to which."""
+
     comments: tuple[Span, ...]
     lines: tuple[LineStart, ...]
     brackets: tuple[Bracket, ...]

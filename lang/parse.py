@@ -40,6 +40,8 @@ def parse(source: Source) -> tuple[ast.Program, tuple[Diagnostic, ...]]:
 
 @dataclass(frozen=True)
 class _Piece:
+    """A part of the text that is parsed alone."""
+
     start: int
     end: int
 

@@ -21,6 +21,8 @@ _STYLES = {"error": "1;31", "warning": "1;33", "note": "1;36", "frame": "1;34", 
 
 @dataclass(frozen=True)
 class _Paint:
+    """Colours a text for the terminal, if there is one."""
+
     on: bool
 
     def __call__(self, style: str, text: str) -> str:

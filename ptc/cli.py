@@ -39,7 +39,8 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None and words[:1] in (["check"], ["fmt"], ["explain"]):
+    brief = arguments is None and words[:1] in (["check"], ["fmt"], ["explain"])
+    if brief:
         gc.disable()  # the process ends before collecting garbage would pay
     try:
         code = _dispatch(words)
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `ptc … | head`: nobody reads on, and the interpreter must not try to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        if brief:
+            gc.freeze()  # and the interpreter, which collects once more as it ends, finds nothing to look through
 
 
 def _dispatch(words: Sequence[str]) -> int:

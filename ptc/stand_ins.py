@@ -17,6 +17,8 @@ from ptc.headers import rows
 
 @dataclass(frozen=True)
 class StandIns:
+    """A folder of small things that stand for those on the hub (`--stand-ins`)."""
+
     folder: Path
 
     def dataset(self, name: str, config: str | None = None, split: str | None = None) -> Path | None:

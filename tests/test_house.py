@@ -114,3 +114,15 @@ def test_files_stay_short() -> None:
         for path in modules(part)
     }
     assert not {path: length for path, length in lengths.items() if length > LONGEST_FILE}
+
+
+def dataclasses_of(path: Path) -> Iterator[ast.ClassDef]:
+    for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(found, ast.ClassDef) and any("dataclass" in ast.unparse(one) for one in found.decorator_list):
+            yield found
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_dataclasses_say_what_they_are(part: str) -> None:
+    """To one that does not, `dataclasses` gives its signature: what `ptc check` would wait for, class by class."""
+    assert not [kind.name for path in modules(part) for kind in dataclasses_of(path) if not ast.get_docstring(kind)]

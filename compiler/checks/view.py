@@ -14,6 +14,8 @@ from ptc.compiler.lineage import Lineage, bare, sources
 
 @dataclass(frozen=True)
 class View:
+    """A program as the checks look at it, with what several of them ask of it."""
+
     program: core.Program
     placement: Placement | None = None
     """Where the program would run; None as long as nobody has said so."""

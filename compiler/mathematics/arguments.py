@@ -12,6 +12,8 @@ from ptc.lang.suggest import closest
 
 @dataclass(frozen=True)
 class Arguments:
+    """What a call of a function of losses gives, by position and by name."""
+
     given: tuple[ast.Expr, ...]
     named: Mapping[str, ast.Expr]
 

@@ -30,6 +30,8 @@ def _joined_to(source: core.Source, partner: core.Source) -> bool:
 
 @dataclass(frozen=True)
 class Bindings:
+    """What the names in an expression stand for: sources of rows, models and numbers."""
+
     tables: Mapping[str, Table]
     models: Mapping[str, core.Role | None]
     numbers: Mapping[str, float | core.Anneal]

@@ -15,6 +15,8 @@ from ptc.lang.source import Span
 
 @dataclass(frozen=True, eq=False)
 class Value:
+    """An expression, and what the laws of the language ask of it."""
+
     expression: Expression
     table: Table | None = None
     """Whose rows its axes run over; None where it has no axes of rows."""

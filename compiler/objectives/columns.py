@@ -15,6 +15,8 @@ STEP_COLUMNS = ("steps", "step_rewards", "step_labels")
 
 @dataclass(frozen=True)
 class Columns:
+    """Checks that rows have the columns that an objective's signature names."""
+
     findings: Findings
 
     def fit(self, call: Call, parameter: str, source: core.Source) -> bool:

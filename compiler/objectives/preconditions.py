@@ -23,6 +23,8 @@ IN_WORDS = {"template": "chat template", "end_of_sequence": "end of a response",
 
 @dataclass(frozen=True)
 class Preconditions:
+    """Checks what an objective says under ``where``."""
+
     findings: Findings
 
     def hold(self, call: Call, given: Given) -> bool:

@@ -22,6 +22,8 @@ def bound_of(call: Call, parameter: str) -> int | None:
 
 @dataclass(frozen=True)
 class Provenance:
+    """Checks that rollouts come from whom an objective's signature says, and as fresh."""
+
     findings: Findings
 
     def fit(self, call: Call, parameter: str, given: Given) -> bool:

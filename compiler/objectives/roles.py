@@ -12,6 +12,8 @@ from ptc.lang import ast
 
 @dataclass(frozen=True)
 class Roles:
+    """Checks that models are trained, frozen or tracked as an objective's signature says."""
+
     findings: Findings
 
     def fit(self, call: Call, given: Given) -> bool:

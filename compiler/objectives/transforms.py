@@ -17,6 +17,8 @@ WHOLE: dict[str, float] = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penal
 
 @dataclass(frozen=True)
 class Transforms:
+    """Checks that a ratio of probabilities and the sampler speak of one distribution: cuts and temperature."""
+
     findings: Findings
 
     def fit(self, call: Call, given: Given, loss: core.Expression) -> bool:

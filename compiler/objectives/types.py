@@ -19,6 +19,8 @@ KNOWN = (SOURCE_TYPE, *MODEL_TYPES, *NUMBER_TYPES)
 
 @dataclass(frozen=True)
 class Types:
+    """Reads the types in an objective's signature."""
+
     findings: Findings
 
     def of(self, objective: Objective, call: Span, scope: Scope) -> Mapping[str, ast.Type] | None:
