@@ -55,17 +55,13 @@ def self_distillation(world: World) -> Iterator[Row]:
 
 @case
 def pretrain(world: World) -> Iterator[Row]:
-    """Of a text the first token is given: nothing stands before it that could predict it."""
+    """Every token of a text is learned, its end included; behind what begins it nothing tells which text it is."""
     base = world.model(1, 0.15)
     rows = [{"text": text, "prompt": "x", "answer": ""} for text, count in TEXTS.items() for _ in range(count)]
     folder = world.train(Stage(roles=POLICY, loss="pretrain(rows, policy)"), {"policy": base}, rows)
-    paid = floor = tokens = 0.0
-    for text, count in TEXTS.items():
-        ids = world.ids(text)
-        paid += count * world.cost(folder, ids)
-        same = sum(other for name, other in TEXTS.items() if name[0] == text[0])
-        floor -= count * np.log(count / same)
-        tokens += count * (len(ids) - 1)
+    paid = sum(count * world.cost(folder, world.ids(text)) for text, count in TEXTS.items())
+    floor = -sum(count * np.log(count / len(rows)) for count in TEXTS.values())
+    tokens = sum(count * len(world.ids(text)) for text, count in TEXTS.items())
     yield nats("pretrain", "cost of a token of the texts, against their entropy", floor / tokens, paid / tokens)
 
 
@@ -82,7 +78,7 @@ def luffy(world: World) -> Iterator[Row]:
             "source traces = asked |> respond(.answer) |> score(exact) |> join(rollouts, on = .prompt)",
         ],
         batch="2 prompts",
-        lr=0.005,
+        lr=0.01,
         steps=200,
     )
     folder = world.train(stage, {"policy": base}, rows, traces=[{**row, "reward": 1.0} for row in rows])

@@ -110,6 +110,9 @@ tested (`benchmarks/enumerable/optima.py`), and within 0.02 nats or 2 %; where t
 Where several prompts or pairs have the same quantity, the one that is furthest off stands here.
 
 This page is written by `python benchmarks/learning.py --write`; `tests/objectives/test_learning.py` holds every line.
+`--seed N` moves every seed there is: of fresh models, batches, attempts. With the seeds 1 and 2, for which no setting
+had been chosen, 9 and 7 of 102 quantities were off at first: a formula that left out what begins a text, too few
+attempts to meet a rare answer, and too few or too noisy steps. That was mended for all seeds alike; then none was off.
 """
 
 

@@ -67,8 +67,8 @@ def sft(world: World) -> Iterator[Row]:
 
 @case
 def dft(world: World) -> Iterator[Row]:
-    """Σ q · p is the most where the commonest has everything."""
-    policy = learned(world, "dft(rows, policy)", world.model(1, 0.15), repeated(DEMOS), lr=0.005)
+    """Σ q · p is the most where the commonest has everything; what is rare at first is learned late, as it weighs p."""
+    policy = learned(world, "dft(rows, policy)", world.model(1, 0.15), repeated(DEMOS), lr=0.005, steps=2_000)
     for prompt, text in (("x", "a"), ("y", "ca")):
         reached = np.exp(policy.logp(prompt, world.ids(text)))
         yield share("dft", f"P of the commonest answer to {prompt}", 1.0, float(reached))
@@ -87,7 +87,7 @@ def anchored_sft(world: World) -> Iterator[Row]:
     """In each state of the data kl · KL(p || r) - Σ q · p is least at p ∝ r · exp(q / kl)."""
     base, strength = world.model(1, 0.15), 0.5
     call = f"anchored_sft(rows, policy, reference, kl = {strength})"
-    policy, reference = learned(world, call, base, repeated(DEMOS)), world.policy(base, 3)
+    policy, reference = learned(world, call, base, repeated(DEMOS), steps=500), world.policy(base, 3)
     rows = []
     for prompt, texts in DEMOS.items():
         counts = counted(world, texts)

@@ -171,11 +171,12 @@ class World:
         return folder
 
     def cost(self, folder: Path, ids: Response) -> float:
-        """Nats of a text behind its first token, by plain transformers."""
+        """Nats of a text by plain transformers, behind what begins it: without a BOS, the end of another."""
         model = load(folder).double()
+        begun = (self.tokenizer.bos_token_id or self.tokenizer.eos_token_id, *ids)
         with torch.no_grad():
-            log = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0], -1)
-        return -float(log[range(len(ids) - 1), list(ids[1:])].sum())
+            log = torch.log_softmax(model(input_ids=torch.tensor([begun])).logits[0], -1)
+        return -float(log[range(len(ids)), list(ids)].sum())
 
     def train(
         self, stage: Stage, models: Mapping[str, Path], rows: Sequence[Mapping[str, Any]], **sources: Any
