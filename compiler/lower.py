@@ -70,7 +70,7 @@ class _Lowering:
             inputs["carrier"] = self.measured(eval_, claim.carrier, stage, "carrier")
         else:
             inputs["entry"] = self.measured(eval_, stage.learner.init, stage, "entry")
-        if claim.role == "expands" and eval_.kind == "pass_rate":
+        if claim.role != "consolidates" and eval_.kind == "pass_rate":
             inputs["again"] = self.measured(eval_, stage.learner.init, stage, "entry, again", draw=2)
         names = {"stage": stage.name, "eval": eval_.name, "role": claim.role}
         label = f"{stage.name} {claim.role} {eval_.name}"

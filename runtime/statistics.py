@@ -1,12 +1,11 @@
-"""What per-prompt counts say: pass@k, informative groups, support kept, gained and lost, and paired intervals.
+"""What per-prompt counts say: pass@k, informative groups, support kept, gained and lost.
 
 An eval gives for each prompt the number of samples `n` and of correct ones `c`. All functions take arrays of shape
-[prompts]. Estimators are unbiased over samples; intervals resample prompts, which is what an eval set is drawn from.
+[prompts]. Estimators are unbiased over samples; how sure their means over prompts are is in `intervals.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +13,6 @@ from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
-
-RESAMPLES = 2_000
-LEVEL = 0.95
 
 
 def pass_at_k(n: Counts, correct: Counts, k: int) -> Reals:
@@ -93,79 +89,5 @@ def support(before: Reals, after: Reals) -> Support:
     return Support(kept, float(np.sum(after)) - kept, float(np.sum(before)) - kept)
 
 
-def lost_by_chance(n: Counts, correct: Counts, k: int) -> float:
-    """How many prompts solved in these samples k new ones of the same weights would be expected to miss.
-
-    The chance of k failures under Polya's urn, prod over i < k of (n - c + i) / (n + i): the mean of (1 - p)**k where p
-    is Beta(c, n - c). Too low where many prompts share a small p, since those seen are the lucky ones.
-    """
-    draws = np.arange(k)[:, None]
-    missed = np.prod((n - correct + draws) / (n + draws), axis=0)
-    return float(np.sum(missed[correct > 0]))
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A statistic, and where it lies at the given level under resampling of the prompts."""
-
-    value: float
-    low: float
-    high: float
-    level: float = LEVEL
-
-
-Statistic = Callable[..., Reals]
-"""Of arrays [resamples, prompts], one value per resample: reduces the last axis."""
-
-
-def bootstrap(
-    statistic: Statistic, *values: Reals, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
-) -> Interval:
-    """Percentile interval of a statistic of paired values, each of shape [prompts] (Efron and Tibshirani, 1993).
-
-    Prompts are drawn with replacement, all values of one prompt together. The same seed and number of prompts give the
-    same draws, so two statistics of one eval vary together.
-    """
-    prompts = len(values[0])
-    draws = np.random.default_rng(seed).integers(prompts, size=(resamples, prompts))
-    resampled = statistic(*(value[draws] for value in values))
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(*(value[None, :] for value in values))[0]), float(low), float(high), level)
-
-
-def mean_of(values: Reals) -> Reals:
-    """Mean over prompts."""
-    result: Reals = values.mean(axis=-1)
-    return result
-
-
-def mean_difference(before: Reals, after: Reals) -> Reals:
-    """Mean over prompts of after - before."""
-    result: Reals = (after - before).mean(axis=-1)
-    return result
-
-
-def net_support_change(before: Reals, after: Reals) -> Reals:
-    """NSCR over prompts; 0 where nothing is solved."""
-    kept = (before * after).sum(axis=-1)
-    union = before.sum(axis=-1) + after.sum(axis=-1) - kept
-    return _ratios((after - before).sum(axis=-1), union, 0.0)
-
-
-def support_retention(before: Reals, after: Reals) -> Reals:
-    """SRR over prompts; 1 where nothing was solved."""
-    return _ratios((before * after).sum(axis=-1), before.sum(axis=-1), 1.0)
-
-
-def ratio_of_means(before: Reals, after: Reals) -> Reals:
-    """Retention rho = after / before over prompts, with a chance level of 0; 0 where nothing was right before."""
-    return _ratios(after.sum(axis=-1), before.sum(axis=-1), 0.0)
-
-
 def _ratio(numerator: float, denominator: float, otherwise: float) -> float:
     return numerator / denominator if denominator > 0 else otherwise
-
-
-def _ratios(numerator: Reals, denominator: Reals, otherwise: float) -> Reals:
-    safe = np.where(denominator > 0, denominator, 1.0)
-    return np.where(denominator > 0, numerator / safe, otherwise)

@@ -1,6 +1,6 @@
 """The node kind `claim`: whether a stage did what its head says, by measurement.
 
-Prompts are paired: each one's counts at entry and exit stay together when prompts are resampled. A verdict is
+Prompts are paired: each one keeps its counts at entry and exit. A verdict is
 ``supported``, ``refuted`` or ``undecided``, where the interval straddles the limit.
 """
 
@@ -16,25 +16,23 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InvariantBroken
-from ptc.runtime.nodes.score_claims import judge_scores
-from ptc.runtime.nodes.verdicts import VERDICT_FILE, Result, Verdict, in_words, spelled
-from ptc.runtime.statistics import (
-    LEVEL,
-    RESAMPLES,
-    Counts,
+from ptc.runtime.intervals import (
+    ATTRITION,
+    CHANGE_OF_RATIO,
+    METHOD,
+    NET_SUPPORT_CHANGE,
+    NEWLY_SOLVED,
+    RATE,
+    RATE_DIFFERENCE,
+    RATIO,
+    RETENTION,
+    SUPPORT_RETENTION,
     Interval,
-    Reals,
-    Support,
-    bootstrap,
-    lost_by_chance,
-    mean_difference,
-    mean_of,
-    net_support_change,
-    pass_at_k,
-    ratio_of_means,
-    support,
-    support_retention,
+    interval,
 )
+from ptc.runtime.nodes.score_claims import judge_scores
+from ptc.runtime.nodes.verdicts import VERDICT_FILE, Result, Verdict, in_words, points, spelled, with_reach
+from ptc.runtime.statistics import Counts, Reals, Support, pass_at_k, support
 from ptc.runtime.tables import COUNTS_FILE, column, read_table
 
 
@@ -46,8 +44,9 @@ class Paired:
     before: Counts
     n_after: Counts
     after: Counts
+    n_again: Counts | None = None
     again: Counts | None = None
-    """Correct ones in a second draw at entry."""
+    """A second draw at entry; none for a consolidation."""
 
 
 def claim(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
@@ -74,65 +73,43 @@ def claim(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
         "prompts": prompts,
         "numbers": dict(verdict.numbers),
         "intervals": {name: asdict(interval) for name, interval in verdict.intervals.items()},
-        "method": f"paired bootstrap over prompts, {RESAMPLES} resamples, {LEVEL:.0%}; one training run: "
-        "the variance of training is not covered",
+        "method": f"{METHOD}; one training run: the variance of training is not covered",
     }
     context.log({"verdict": verdict.verdict, "words": verdict.words})
     (out / VERDICT_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def judge_expansion(paired: Paired, k: int, tolerance: float) -> Verdict:
-    """`expands`: NSCR_k is above 0, and prompts without a success in two entry draws are solved at exit.
+    """`expands`: NSCR_k is above 0, and the exit solves more prompts that were not solved at entry than a second draw
+    at entry does.
 
-    Choosing prompts by no success in one draw and comparing with that same draw overstates what is new; the second draw
-    confirms them, and the two entry draws against each other say how much comes and goes by chance.
+    Choosing prompts by no success in one draw and comparing with that same draw overstates what is new: the second draw
+    takes away what comes by chance.
     """
-    assert paired.again is not None
     figures = _Figures.of(paired, k)
-    unsolved = (paired.before == 0) & (paired.again == 0)
-    confirmed = int(np.sum(unsolved & (paired.after > 0)))
-    chance = _support(paired.n_before, paired.before, paired.n_before, paired.again, k)
-    numbers = {
-        **figures.numbers,
-        "unsolved in both entry draws": int(unsolved.sum()),
-        "confirmed new": confirmed,
-        "gained by chance": chance.gained,
-        "lost by chance": chance.lost,
-    }
-    net = figures.intervals["NSCR"]
-    expanded = net.low > 0 and confirmed > 0
-    solved = figures.support.kept + figures.support.lost
-    lost = figures.support.lost - chance.lost > tolerance * solved
-    measured = "expand" if expanded else figures.measured
-    result: Result = "supported" if expanded else "refuted" if net.high <= 0 else "undecided"
+    net, new = figures.intervals["NSCR"], figures.intervals["newly solved"]
+    result = _result((net, 0.0), (new, 0.0))
+    measured = "expand" if result == "supported" else figures.measured
+    confirmed = figures.numbers["confirmed new"]
+    lost = figures.intervals["attrition"].low > tolerance
     words = in_words("expand", measured, lost, f"NSCR {spelled(net)}, {confirmed} prompts newly solved")
-    return Verdict(result, words, numbers, figures.intervals)
+    words = with_reach(words, result, f"{net.half_width:.3f}", len(paired.after))
+    return Verdict(result, words, figures.numbers, figures.intervals)
 
 
 def judge_reshaping(paired: Paired, k: int, tolerance: float) -> Verdict:
-    """`reshapes`: pass@1 rises, and of what was solved at k at most `tolerance` is lost beyond what chance loses.
+    """`reshapes`: pass@1 rises. It is refuted where more than `tolerance` of what was solved at k is lost for sure.
 
-    A prompt solved once in n samples at entry is missed by the next n of the same weights about every other time.
+    A prompt solved once in n samples at entry is missed by the next n of the same weights about every other time; the
+    second draw at entry says how much of that there is.
     """
     figures = _Figures.of(paired, k)
-    rise, retention = figures.intervals["Δpass@1"], figures.intervals["SRR"]
-    by_chance = lost_by_chance(paired.n_before, paired.before, k)
-    chance = _share(by_chance, figures.support.kept + figures.support.lost) or 0.0
-    lost = retention.value + chance < 1 - tolerance
-    first_n, first = paired.n_before, paired.before
-    gain = pass_at_k(paired.n_after, paired.after, 1) - pass_at_k(first_n, first, 1)
-    numbers = {
-        **figures.numbers,
-        "lost by chance": by_chance,
-        "share of Δpass@1 from prompts solved at entry": _share(float(gain[first > 0].sum()), float(gain.sum())),
-    }
-    result: Result = "undecided"
-    if rise.low > 0 and not lost:
-        result = "supported"
-    elif rise.high <= 0 or retention.high + chance < 1 - tolerance:
-        result = "refuted"
-    words = in_words("reshape", figures.measured, lost, f"Δpass@1 {_points(rise)}, SRR {retention.value:.3f}")
-    return Verdict(result, words, numbers, figures.intervals)
+    rise, attrition = figures.intervals["Δpass@1"], figures.intervals["attrition"]
+    lost = attrition.low > tolerance
+    result: Result = "refuted" if lost else _result((rise, 0.0))
+    words = in_words("reshape", figures.measured, lost, f"Δpass@1 {points(rise)}, SRR {figures.support.retention:.3f}")
+    words = with_reach(words, result, f"{100 * rise.half_width:.1f} points", len(paired.after))
+    return Verdict(result, words, figures.numbers, figures.intervals)
 
 
 def judge_consolidation(paired: Paired, k: int, tolerance: float) -> Verdict:
@@ -140,15 +117,19 @@ def judge_consolidation(paired: Paired, k: int, tolerance: float) -> Verdict:
     before = pass_at_k(paired.n_before, paired.before, 1)
     after = pass_at_k(paired.n_after, paired.after, 1)
     figures = _Figures.of(paired, k)
-    retained = bootstrap(ratio_of_means, before, after)
-    result: Result = "undecided"
-    if retained.low >= 1 - tolerance:
-        result = "supported"
-    elif retained.high < 1 - tolerance:
-        result = "refuted"
+    retained = interval(RETENTION, before, after)
+    result = _result((retained, 1 - tolerance))
     measured = {"supported": "consolidate", "refuted": "loss", "undecided": "neither for sure"}[result]
     words = in_words("consolidate", measured, False, f"retention {spelled(retained)} of the carrier's pass@1")
+    words = with_reach(words, result, f"{retained.half_width:.3f}", len(paired.after))
     return Verdict(result, words, figures.numbers, {"retention": retained, **figures.intervals})
+
+
+def _result(*conditions: tuple[Interval, float]) -> Result:
+    """Supported where all intervals lie above their limits, refuted where one lies below."""
+    if all(interval.low > limit for interval, limit in conditions):
+        return "supported"
+    return "refuted" if any(interval.high < limit for interval, limit in conditions) else "undecided"
 
 
 JUDGES = {"expands": judge_expansion, "reshapes": judge_reshaping, "consolidates": judge_consolidation}
@@ -160,8 +141,8 @@ def judge_bits(role: str, before: Reals, after: Reals, characters: Reals, tolera
     `expands` and `reshapes` ask for fewer bits at exit: the texts became likelier. `consolidates` asks for at most
     1 / (1 - `tolerance`) times the carrier's.
     """
-    change = bootstrap(_bits_change, before, after, characters)
-    kept = bootstrap(ratio_of_means, after, before)
+    change = interval(CHANGE_OF_RATIO, before, after, characters)
+    kept = interval(RATIO, before, after)
     numbers: dict[str, Json] = {
         "before": float(before.sum() / characters.sum()),
         "after": float(after.sum() / characters.sum()),
@@ -188,7 +169,7 @@ class _Figures:
     def of(paired: Paired, k: int) -> _Figures:
         ones = pass_at_k(paired.n_before, paired.before, 1), pass_at_k(paired.n_after, paired.after, 1)
         ks = pass_at_k(paired.n_before, paired.before, k), pass_at_k(paired.n_after, paired.after, k)
-        moved = support(*ks)
+        moved, gain = support(*ks), ones[1] - ones[0]
         numbers: dict[str, Json] = {
             "pass@1 before": float(ones[0].mean()),
             "pass@1 after": float(ones[1].mean()),
@@ -199,21 +180,34 @@ class _Figures:
             "lost": moved.lost,
             "NDR": moved.discovery,
             "SDS": moved.dynamic,
+            "share of Δpass@1 from prompts solved at entry": _share(
+                float(gain[paired.before > 0].sum()), float(gain.sum())
+            ),
         }
         intervals = {
-            "Δpass@1": bootstrap(mean_difference, *ones),
-            f"Δpass@{k}": bootstrap(mean_difference, *ks),
-            "NSCR": bootstrap(net_support_change, *ks),
-            "SRR": bootstrap(support_retention, *ks),
-            "pass@1 after": bootstrap(mean_of, ones[1]),
+            "Δpass@1": interval(RATE_DIFFERENCE, *ones),
+            f"Δpass@{k}": interval(RATE_DIFFERENCE, *ks),
+            "NSCR": interval(NET_SUPPORT_CHANGE, *ks),
+            "SRR": interval(SUPPORT_RETENTION, *ks),
+            "pass@1 after": interval(RATE, ones[1]),
         }
+        if paired.n_again is not None and paired.again is not None:
+            second = pass_at_k(paired.n_again, paired.again, k)
+            chance = support(ks[0], second)
+            unsolved = (paired.before == 0) & (paired.again == 0)
+            numbers |= {
+                "unsolved in both entry draws": int(unsolved.sum()),
+                "confirmed new": int(np.sum(unsolved & (paired.after > 0))),
+                "gained by chance": chance.gained,
+                "lost by chance": chance.lost,
+            }
+            intervals |= {
+                "newly solved": interval(NEWLY_SOLVED, ks[0], second, ks[1]),
+                "attrition": interval(ATTRITION, ks[0], second, ks[1]),
+            }
         rise = intervals["Δpass@1"]
         measured = "reshape" if rise.low > 0 else "decline" if rise.high < 0 else "no measurable change"
         return _Figures(numbers, intervals, moved, measured)
-
-
-def _support(n_before: Counts, before: Counts, n_after: Counts, after: Counts, k: int) -> Support:
-    return support(pass_at_k(n_before, before, k), pass_at_k(n_after, after, k))
 
 
 def _counts(artifact: Artifact) -> pa.Table:
@@ -229,8 +223,7 @@ def _paired(before: Artifact, after: Artifact, again: Artifact | None, k: int) -
     if not shared:
         raise InvariantBroken(f"a claim needs prompts with {k} judged samples, and there are none")
     columns = [np.array([table[prompt] for prompt in shared], dtype=np.int64).T for table in tables]
-    second = columns[2][1] if again is not None else None
-    return Paired(columns[0][0], columns[0][1], columns[1][0], columns[1][1], second)
+    return Paired(*(each for column in columns for each in column))
 
 
 def _by_prompt(artifact: Artifact) -> dict[str, tuple[int, int]]:
@@ -247,11 +240,6 @@ def _paired_bits(before: Artifact, after: Artifact) -> tuple[Reals, Reals, Reals
     return columns[0][both], columns[2][both], columns[1][both].astype(np.float64)
 
 
-def _bits_change(before: Reals, after: Reals, characters: Reals) -> Reals:
-    change: Reals = (after - before).sum(axis=-1) / characters.sum(axis=-1)
-    return change
-
-
 def _with_cost(verdict: Verdict, before: Artifact, after: Artifact) -> Verdict:
     """The verdict with the sizes of carrier and result, and their ratio."""
     sizes = [_summary(artifact)["parameters"] for artifact in (before, after)]
@@ -264,11 +252,6 @@ def _with_cost(verdict: Verdict, before: Artifact, after: Artifact) -> Verdict:
 def _summary(artifact: Artifact) -> dict[str, Json]:
     document: dict[str, Json] = json.loads((artifact.path / "summary.json").read_text(encoding="utf-8"))
     return document
-
-
-def _points(interval: Interval) -> str:
-    """A difference of rates, in percentage points."""
-    return f"{100 * interval.value:+.1f} points [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
 def _share(part: float, whole: float) -> float | None:

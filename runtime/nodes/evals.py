@@ -18,6 +18,7 @@ import pyarrow as pa
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.engines.protocol import Engine
+from ptc.runtime.intervals import MEAN, RATE, interval
 from ptc.runtime.model_folders import parameter_count
 from ptc.runtime.nodes.chunks import in_chunks, write_summary
 from ptc.runtime.nodes.opened import OpenedModels
@@ -26,7 +27,7 @@ from ptc.runtime.rendering.tables import prompts_of
 from ptc.runtime.rewards import Rewards, spelled
 from ptc.runtime.rollouts import Rollout, greedy_of, rows_of, sample, sampling_of, seeds_for
 from ptc.runtime.row_steps import identities
-from ptc.runtime.statistics import bootstrap, mean_of, pass_at_k, powers_of_two
+from ptc.runtime.statistics import pass_at_k, powers_of_two
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, write_table
 from ptc.stdlib import verifiers
 from ptc.stdlib.verifiers import final_answer
@@ -153,12 +154,12 @@ def summary_of(counts: pa.Table, samples: int) -> dict[str, Json]:
         if enough.any():
             summary[f"pass@{k}"] = float(pass_at_k(n[enough], correct[enough], k).mean())
     judged = n >= 1
-    interval = bootstrap(mean_of, pass_at_k(n[judged], correct[judged], 1))
+    first = interval(RATE, pass_at_k(n[judged], correct[judged], 1))
     total = int(n.sum())
     return {
         **summary,
-        "pass@1 low": interval.low,
-        "pass@1 high": interval.high,
+        "pass@1 low": first.low,
+        "pass@1 high": first.high,
         "parsed": sum(column(counts, "parsed")) / max(total, 1),
         **about(counts, samples),
     }
@@ -167,13 +168,13 @@ def summary_of(counts: pa.Table, samples: int) -> dict[str, Json]:
 def summary_of_scores(name: str, counts: pa.Table, samples: int) -> dict[str, Json]:
     """The mean of the prompts' mean scores, with its interval; null where nothing could be judged."""
     scores = np.array([score for score in column(counts, "mean_score") if score is not None], dtype=np.float64)
-    interval = bootstrap(mean_of, scores) if len(scores) else None
+    mean = interval(RATE if name == "win_rate" else MEAN, scores) if len(scores) else None
     return {
         "prompts": counts.num_rows,
         "n": samples,
-        name: interval and interval.value,
-        f"{name} low": interval and interval.low,
-        f"{name} high": interval and interval.high,
+        name: mean and mean.value,
+        f"{name} low": mean and mean.low,
+        f"{name} high": mean and mean.high,
         **about(counts, samples),
     }
 

@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, InvariantBroken
+from ptc.runtime.intervals import MEAN, RATE, RATE_DIFFERENCE, RATIO, Interval, interval
 from ptc.runtime.nodes.divergence import divergences
 from ptc.runtime.nodes.verdicts import VERDICT_FILE
-from ptc.runtime.statistics import Interval, Reals, bootstrap, mean_of, pass_at_k
+from ptc.runtime.statistics import Reals, pass_at_k
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
@@ -56,15 +57,15 @@ def _measure(measure: str, inputs: Mapping[str, Artifact], context: Context) -> 
     match measure:
         case "informative_rate":
             spread = informative_groups(read_rows(inputs["rows"]))
-            return bootstrap(mean_of, spread), len(spread)
+            return interval(RATE, spread), len(spread)
         case "value":
             return _value(read_table(inputs["counts"].path / COUNTS_FILE))
         case "change":
-            changes = _changes(*(read_table(inputs[name].path / COUNTS_FILE) for name in ("counts", "before")))
-            return bootstrap(mean_of, changes), len(changes)
+            before, now = _paired(*(read_table(inputs[name].path / COUNTS_FILE) for name in ("before", "counts")))
+            return interval(RATE_DIFFERENCE, before, now), len(now)
         case "kl":
             found = divergences(read_rows(inputs["rows"]), inputs["model"].path, inputs["reference"].path, context)
-            return bootstrap(mean_of, found), len(found)
+            return interval(MEAN, found), len(found)
     raise InputWrong(f"no gate measures `{measure}`: informative_rate(…) or an eval")
 
 
@@ -83,26 +84,27 @@ def _value(counts: pa.Table) -> tuple[Interval, int]:
     """pass@1 of a pass rate; bits per character; the mean of other scores."""
     if "bits" in counts.column_names:
         bits, characters = (np.array(column(counts, name), dtype=np.float64) for name in ("bits", "characters"))
-        return bootstrap(_ratio_of_sums, bits, characters), counts.num_rows
+        return interval(RATIO, bits, characters), counts.num_rows
     if "correct" not in counts.column_names:
         scores = np.array([score for score in column(counts, "mean_score") if score is not None], dtype=np.float64)
         if not len(scores):
             raise InvariantBroken("a gate needs prompts that could be judged, and there are none")
-        return bootstrap(mean_of, scores), len(scores)
+        return interval(RATE if "won" in counts.column_names else MEAN, scores), len(scores)
     n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
     judged = n >= 1
-    return bootstrap(mean_of, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())
+    return interval(RATE, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())
 
 
-def _changes(now: pa.Table, before: pa.Table) -> Reals:
-    """How much higher the rate of each prompt is than it was, of those that were judged both times; shape [prompts]."""
+def _paired(before: pa.Table, now: pa.Table) -> tuple[Reals, Reals]:
+    """The rate of each prompt that was judged both times, before and now; each of shape [prompts]."""
     earlier = dict(_rates(before))
-    changes = np.array([rate - earlier[prompt] for prompt, rate in _rates(now) if prompt in earlier])
-    if not len(changes):
+    pairs = [(earlier[prompt], rate) for prompt, rate in _rates(now) if prompt in earlier]
+    if not pairs:
         raise InvariantBroken(
             "a protected eval needs prompts that could be judged before and after, and there are none"
         )
-    return changes
+    first, second = np.array(pairs, dtype=np.float64).T
+    return first, second
 
 
 def _rates(counts: pa.Table) -> Iterator[tuple[str, float]]:
@@ -111,11 +113,6 @@ def _rates(counts: pa.Table) -> Iterator[tuple[str, float]]:
     for prompt, n, count in zip(*(column(counts, name) for name in ("prompt_id", "n", right)), strict=True):
         if n:
             yield prompt, count / n
-
-
-def _ratio_of_sums(bits: Reals, characters: Reals) -> Reals:
-    ratio: Reals = bits.sum(axis=-1) / characters.sum(axis=-1)
-    return ratio
 
 
 def _number(value: float) -> str:

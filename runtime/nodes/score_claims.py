@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InvariantBroken
+from ptc.runtime.intervals import DIFFERENCE, MEAN, RATE, RATE_DIFFERENCE, RETENTION, Interval, Reals, interval
 from ptc.runtime.nodes.verdicts import Result, Verdict, in_words, spelled
-from ptc.runtime.statistics import Interval, Reals, bootstrap, mean_difference, mean_of, ratio_of_means
 from ptc.runtime.tables import column
 
 
@@ -20,16 +20,17 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
     """The verdict on a claim, and over how many prompts: those with a score in both tables."""
     wins = "won" in after.column_names
     first, second = _paired(before, after)
-    change = bootstrap(mean_difference, first, second)
+    one, two = (RATE, RATE_DIFFERENCE) if wins else (MEAN, DIFFERENCE)
+    change = interval(two, first, second)
     numbers: dict[str, Json] = {"before": float(first.mean()), "after": float(second.mean())}
     name = "Δwin rate" if wins else "Δreward"
-    intervals = {name: change, "after": bootstrap(mean_of, second)}
+    intervals = {name: change, "after": interval(one, second)}
     measured = "a rise" if change.low > 0 else "a fall" if change.high < 0 else "no measurable change"
     if role != "consolidates":
         words = in_words(role.removesuffix("s"), measured, False, f"{name} {spelled(change)}")
         return Verdict(_result(change, 0.0), words, numbers, intervals), len(first)
     if wins and first.mean() > 0:
-        kept, limit = bootstrap(ratio_of_means, first, second), 1 - tolerance
+        kept, limit = interval(RETENTION, first, second), 1 - tolerance
         figures = f"retention {spelled(kept)} of the carrier's win rate"
     else:
         kept, limit = _in_spreads(change, float(first.std())), -tolerance
@@ -39,7 +40,7 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
 
 
 def _result(interval: Interval, limit: float) -> Result:
-    return "supported" if interval.low > limit else "refuted" if interval.high <= limit else "undecided"
+    return "supported" if interval.low > limit else "refuted" if interval.high < limit else "undecided"
 
 
 def _in_spreads(change: Interval, spread: float) -> Interval:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ptc.compiler.graph import Json
-from ptc.runtime.statistics import Interval
+from ptc.runtime.intervals import Interval
 
 VERDICT_FILE = "verdict.json"
 Result = Literal["supported", "refuted", "undecided"]
@@ -27,5 +27,15 @@ def in_words(claimed: str, measured: str, attrition: bool, figures: str) -> str:
     return f"claimed {claimed}, measured {measured}{' with attrition' if attrition else ''}: {figures}"
 
 
+def with_reach(words: str, result: Result, reach: str, prompts: int) -> str:
+    """The words of a verdict; of one that is undecided, also how near so many prompts come to deciding it."""
+    return f"{words}; undecided: {prompts} prompts tell no less than {reach}" if result == "undecided" else words
+
+
 def spelled(interval: Interval) -> str:
     return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def points(interval: Interval) -> str:
+    """A difference of rates, in percentage points."""
+    return f"{100 * interval.value:+.1f} points [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"

@@ -36,6 +36,12 @@ class Measured(World):
         document: dict[str, Any] = json.loads((self.run("claim", settings, **inputs).path / "verdict.json").read_text())
         return document
 
+    def reshaped(self, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+        """The verdict on a claim to reshape, of two draws at entry and one at exit."""
+        return self.verdict(
+            "reshapes", entry=self.counts(before, 1), again=self.counts(before, 2), exit=self.counts(after, 3)
+        )
+
 
 def chances(*groups: tuple[int, float]) -> np.ndarray:
     return np.concatenate([np.full(count, chance) for count, chance in groups])
@@ -69,9 +75,10 @@ def test_sharpening_is_no_expansion(tmp_path: Path) -> None:
     world = Measured(tmp_path)
     entry, again, after = world.counts(HALF, 1), world.counts(HALF, 2), world.counts(SHARPER, 3)
     found = world.verdict("expands", entry=entry, again=again, exit=after)
-    assert found["verdict"] == "refuted"
+    assert found["verdict"] == "undecided"
     assert found["words"].startswith("claimed expand, measured reshape: NSCR 0.000")
-    assert world.verdict("reshapes", entry=entry, exit=after)["verdict"] == "supported"
+    assert found["words"].endswith("; undecided: 400 prompts tell no less than 0.014")
+    assert world.verdict("reshapes", entry=entry, again=again, exit=after)["verdict"] == "supported"
 
 
 def test_what_comes_and_goes_by_chance_is_not_called_attrition(tmp_path: Path) -> None:
@@ -87,7 +94,7 @@ def test_what_comes_and_goes_by_chance_is_not_called_attrition(tmp_path: Path) -
 
 def test_reshaping_with_attrition(tmp_path: Path) -> None:
     world = Measured(tmp_path)
-    found = world.verdict("reshapes", entry=world.counts(HALF, 1), exit=world.counts(NARROWER, 2))
+    found = world.reshaped(HALF, NARROWER)
     assert found["verdict"] == "refuted"
     assert found["words"].startswith("claimed reshape, measured reshape with attrition: Δpass@1 +5.")
     assert found["numbers"]["lost"] == 60
@@ -97,16 +104,17 @@ def test_reshaping_with_attrition(tmp_path: Path) -> None:
 def test_a_rise_is_not_refuted_by_what_chance_loses(tmp_path: Path) -> None:
     world = Measured(tmp_path)
     entry, after = chances((200, 0.5), (200, 0.03)), chances((200, 0.9), (200, 0.03))
-    found = world.verdict("reshapes", entry=world.counts(entry, 1), exit=world.counts(after, 2))
+    found = world.reshaped(entry, after)
     assert found["intervals"]["SRR"]["value"] < 0.9
-    assert found["words"].startswith("claimed reshape, measured reshape") and found["verdict"] != "refuted"
+    assert found["words"].startswith("claimed reshape, measured reshape: ") and found["verdict"] == "supported"
+    assert found["intervals"]["attrition"]["low"] < 0 < found["intervals"]["attrition"]["high"]
 
 
 def test_reshaping_that_lowers_is_refuted_and_noise_undecided(tmp_path: Path) -> None:
     world = Measured(tmp_path)
-    worse = world.verdict("reshapes", entry=world.counts(SHARPER, 1), exit=world.counts(HALF, 2))
+    worse = world.reshaped(SHARPER, HALF)
     assert worse["verdict"] == "refuted" and "measured decline" in worse["words"]
-    assert world.verdict("reshapes", entry=world.counts(HALF, 1), exit=world.counts(HALF, 5))["verdict"] == "undecided"
+    assert world.reshaped(HALF, HALF)["verdict"] == "undecided"
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(1.0, "supported"), (0.95, "supported"), (0.7, "refuted")])
@@ -121,7 +129,7 @@ def test_consolidation_against_the_carrier(tmp_path: Path, share: float, verdict
 
 def test_support_and_pass_rates_agree(tmp_path: Path) -> None:
     world = Measured(tmp_path)
-    numbers = world.verdict("reshapes", entry=world.counts(HALF, 1), exit=world.counts(MORE, 2))["numbers"]
+    numbers = world.reshaped(HALF, MORE)["numbers"]
     rise = numbers["pass@16 after"] - numbers["pass@16 before"]
     assert numbers["gained"] - numbers["lost"] == pytest.approx(400 * rise)
 
@@ -129,7 +137,7 @@ def test_support_and_pass_rates_agree(tmp_path: Path) -> None:
 def test_measurements_of_different_prompts_are_not_compared(tmp_path: Path) -> None:
     world = Measured(tmp_path)
     with pytest.raises(InvariantBroken, match="different prompts"):
-        world.verdict("reshapes", entry=world.counts(HALF, 1), exit=world.counts(HALF[:10], 2))
+        world.reshaped(HALF, HALF[:10])
 
 
 def bits(world: World, per_character: float) -> Artifact:
@@ -163,13 +171,13 @@ def test_a_gate_that_holds_says_what_it_measured(tmp_path: Path) -> None:
     verdict = json.loads(
         (world.run("gate", gate("ge", 0.2), counts=world.counts(HALF, 1)).path / "verdict.json").read_text()
     )
-    assert verdict["words"].startswith("ensure skill >= 0.4: measured 0.299 [0.267, ")
+    assert verdict["words"].startswith("ensure skill >= 0.4: measured 0.299 [0.269, ")
     assert verdict["prompts"] == 400 and verdict["verdict"] == "supported"
 
 
 def test_a_gate_that_does_not_hold_stops_the_run(tmp_path: Path) -> None:
     world = Measured(tmp_path)
-    with pytest.raises(InvariantBroken, match=r"ensure skill >= 0.4: measured 0.299 \[0.267, 0.328\] over 400 prompts"):
+    with pytest.raises(InvariantBroken, match=r"ensure skill >= 0.4: measured 0.299 \[0.269, 0.33\] over 400 prompts"):
         world.run("gate", gate("ge", 0.4), counts=world.counts(HALF, 1))
 
 

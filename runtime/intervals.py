@@ -1,0 +1,147 @@
+"""How sure a measured number is: intervals over prompts.
+
+The prompts of an eval stand for all that it could have been made of, so that is what an interval is about: what another
+draw of prompts, and other attempts at them, would have given. Prompts are the unit: all values of one prompt, before
+and after a stage, go together.
+
+Every statistic here is a ratio of two means over prompts (a mean is a ratio to 1). Its interval is Student's, of the
+ratio to first order (Cochran, *Sampling Techniques*, 1977, section 6.4), after two made-up prompts have been added to
+the measured ones: one that went as well as can be, one that went as badly. They keep a set in which nothing spoke
+against a change from being called certain; for shares and for differences of paired shares they are the intervals of
+Agresti and Coull (1998) and of Bonett and Price (2012). Values without bounds have no worst prompt, and nothing is
+added to them. `benchmarks/verdicts.py` measures how often these intervals hold the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+Reals = NDArray[np.float64]
+
+LEVEL = 0.95
+METHOD = f"Student's interval over prompts, paired, with two made-up prompts, {LEVEL:.0%}"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic, and where it lies at the given level over draws of prompts."""
+
+    value: float
+    low: float
+    high: float
+    level: float = LEVEL
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Mean `numerator` over mean `denominator`: functions of the values of a prompt, each of shape [..., prompts]."""
+
+    numerator: Callable[..., Reals]
+    denominator: Callable[..., Reals]
+    made_up: tuple[tuple[float, ...], ...] = ()
+    """The values of the worst prompt there could be, and of the best; none where there is no bound."""
+    least: float = -np.inf
+    most: float = np.inf
+    otherwise: float = 0.0
+    """What it is where the denominator is 0 for every prompt."""
+
+
+def interval(statistic: Statistic, *values: Reals, level: float = LEVEL) -> Interval:
+    """The statistic of values of shape [prompts], and its interval."""
+    value, low, high = (float(each) for each in limits(statistic, *values, level=level))
+    return Interval(value, low, high, level)
+
+
+def limits(statistic: Statistic, *values: Reals, level: float = LEVEL) -> tuple[Reals, Reals, Reals]:
+    """The statistic, and the ends of its interval, of values of shape [..., prompts]; each of shape [...].
+
+    The interval of a single prompt without bounds is the whole line.
+    """
+    value = _ratio(statistic, *values)
+    padded = [_with_made_up(each, [case[place] for case in statistic.made_up]) for place, each in enumerate(values)]
+    centre = _ratio(statistic, *padded)
+    measured = values[0].shape[-1]
+    if measured < 2:
+        return value, np.full_like(value, statistic.least), np.full_like(value, statistic.most)
+    reach = stdtrit(measured - 1, (1 + level) / 2) * _standard_error(statistic, centre, padded)
+    low, high = np.minimum(centre - reach, value), np.maximum(centre + reach, value)
+    return value, np.maximum(low, statistic.least), np.minimum(high, statistic.most)
+
+
+def _ratio(statistic: Statistic, *values: Reals) -> Reals:
+    top, bottom = (side(*values).mean(axis=-1) for side in (statistic.numerator, statistic.denominator))
+    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), statistic.otherwise)
+
+
+def _standard_error(statistic: Statistic, ratio: Reals, values: list[Reals]) -> Reals:
+    """Of a ratio of means, to first order: that of the mean of numerator - ratio * denominator, over the mean of the
+    denominator."""
+    bottom = statistic.denominator(*values)
+    rest = statistic.numerator(*values) - ratio[..., None] * bottom
+    prompts = rest.shape[-1]
+    spread: Reals = np.sqrt((rest**2).sum(axis=-1) / (prompts - 1) / prompts)
+    mean = bottom.mean(axis=-1)
+    return np.where(mean > 0, spread / np.where(mean > 0, mean, 1.0), 0.0)
+
+
+def _with_made_up(values: Reals, made_up: list[float]) -> Reals:
+    return np.concatenate([values, np.broadcast_to(made_up, (*values.shape[:-1], len(made_up)))], axis=-1)
+
+
+# Statistics -----------------------------------------------------------------------------------------------------------
+
+
+def _one(value: Reals, *_: Reals) -> Reals:
+    return np.ones_like(value)
+
+
+RATE = Statistic(lambda rate: rate, _one, ((0.0,), (1.0,)), 0.0, 1.0)
+"""Mean of a rate between 0 and 1: pass@k, a win rate, the share of informative groups."""
+RATE_DIFFERENCE = Statistic(lambda before, after: after - before, _one, ((1.0, 0.0), (0.0, 1.0)), -1.0, 1.0)
+"""Mean of after - before, of rates."""
+NET_SUPPORT_CHANGE = Statistic(
+    lambda before, after: after - before,
+    lambda before, after: after + before - after * before,
+    ((1.0, 0.0), (0.0, 1.0)),
+    -1.0,
+    1.0,
+)
+"""NSCR = (E - S) / (P + E + S), of chances to be solved before and after (arXiv 2507.14843)."""
+SUPPORT_RETENTION = Statistic(
+    lambda before, after: before * after, lambda before, after: before, ((1.0, 0.0), (1.0, 1.0)), 0.0, 1.0, 1.0
+)
+"""SRR = P / (P + S): 1 where nothing was solved before."""
+NEWLY_SOLVED = Statistic(
+    lambda before, again, after: (1 - before) * (after - again), _one, ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), -1.0, 1.0
+)
+"""Of all prompts, the share that a first draw at entry does not solve and the exit does, less the share that a second
+draw at entry would have solved anyhow: choosing prompts for having failed makes any other draw of the same weights look
+better (regression to the mean)."""
+ATTRITION = Statistic(
+    lambda before, again, after: before * (again - after),
+    lambda before, again, after: before,
+    ((1.0, 0.0, 1.0), (1.0, 1.0, 0.0)),
+    -1.0,
+    1.0,
+)
+"""Of what a first draw at entry solves, the share that the exit loses, less the share that a second draw at entry loses
+as well. Positive: support was lost."""
+RETENTION = Statistic(lambda before, after: after, lambda before, after: before, ((1.0, 0.0), (0.0, 1.0)), 0.0)
+"""after / before over prompts, of rates, with a chance level of 0; 0 where nothing was right before."""
+MEAN = Statistic(lambda value: value, _one)
+"""Mean of values without bounds: rewards, divergences."""
+DIFFERENCE = Statistic(lambda before, after: after - before, _one)
+"""Mean of after - before, of values without bounds."""
+RATIO = Statistic(lambda top, bottom: top, lambda top, bottom: bottom)
+"""Sum over sum, such as bits per character."""
+CHANGE_OF_RATIO = Statistic(lambda before, after, size: after - before, lambda before, after, size: size)
+"""What two sums of the same rows differ by, over their sizes: bits of a text before and after, per character."""
