@@ -129,7 +129,7 @@ def _result(*conditions: tuple[Interval, float]) -> Result:
     """Supported where all intervals lie above their limits, refuted where one lies below."""
     if all(interval.low > limit for interval, limit in conditions):
         return "supported"
-    return "refuted" if any(interval.high < limit for interval, limit in conditions) else "undecided"
+    return "refuted" if any(interval.high <= limit for interval, limit in conditions) else "undecided"
 
 
 JUDGES = {"expands": judge_expansion, "reshapes": judge_reshaping, "consolidates": judge_consolidation}

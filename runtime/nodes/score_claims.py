@@ -40,7 +40,7 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
 
 
 def _result(interval: Interval, limit: float) -> Result:
-    return "supported" if interval.low > limit else "refuted" if interval.high < limit else "undecided"
+    return "supported" if interval.low > limit else "refuted" if interval.high <= limit else "undecided"
 
 
 def _in_spreads(change: Interval, spread: float) -> Interval:
