@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ptc.compiler.metric_names import LEFT_OUT, METRICS, LeftOut, Metric
 from ptc.compiler.name import MUST, PTC, PUBLISHED, TORCH, TRL, Name, Origin, Place, Value
 from ptc.compiler.objective_names import OBJECTIVES
 
 __all__ = [
-    "METRICS", "MUST", "NAMES", "PTC", "PUBLISHED", "TORCH", "TRL", "Metric", "Name", "Origin", "Place", "Value",
-    "defaults", "hint", "known_elsewhere", "lookup", "rows", "spelled",
+    "LEFT_OUT", "METRICS", "MUST", "NAMES", "PTC", "PUBLISHED", "TORCH", "TRL", "LeftOut", "Metric", "Name", "Origin",
+    "Place", "Value", "defaults", "hint", "known_elsewhere", "lookup", "rows", "spelled",
 ]  # fmt: skip
 
 # fmt: off
@@ -106,52 +107,6 @@ NAMES: tuple[Name, ...] = (
     Name("profile", "devices", None, PTC, ("num_processes",), None, "What the machine has."),
 )
 # fmt: on
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A name in `metrics.jsonl`. `trl` is false for the few that TRL does not have."""
-
-    name: str
-    meaning: str
-    trl: bool = True
-
-
-METRICS: tuple[Metric, ...] = (
-    Metric("loss", "of the optimizer step, over its whole batch"),
-    Metric("learning_rate", "at this step"),
-    Metric("grad_norm", "global, before clipping"),
-    Metric("learning_rate/<model>", "of a trained model beside the first", trl=False),
-    Metric("grad_norm/<model>", "of a trained model beside the first", trl=False),
-    Metric("epoch", "passes over the first term's source so far"),
-    Metric("num_tokens", "tokens trained on so far"),
-    Metric("step_time", "seconds per optimizer step"),
-    Metric("mean_token_accuracy", "share of target tokens that were the most probable one"),
-    Metric("entropy", "mean over response tokens, in nats"),
-    Metric("reward", "mean over attempts"),
-    Metric("reward_std", "within groups, mean over groups"),
-    Metric("frac_reward_zero_std", "share of groups whose attempts all have the same reward"),
-    Metric("rewards/<verifier>/mean", "of one verifier"),
-    Metric("rewards/<verifier>/std", "of one verifier"),
-    Metric("kl", "to a reference, where the loss holds an estimate of it; mean over tokens"),
-    Metric("clip_ratio/low_mean", "share of tokens (or samples) at which the lower clip held a loss back"),
-    Metric("clip_ratio/high_mean", "share at which the upper clip held a gain back"),
-    Metric("clip_ratio/region_mean", "share at which either did"),
-    Metric("rewards/chosen", "what the loss compares of `.chosen`, with its factor (`beta`); mean over pairs"),
-    Metric("rewards/rejected", "the same of `.rejected`"),
-    Metric("rewards/margins", "their difference"),
-    Metric("rewards/accuracies", "share of pairs in which the chosen one is ahead"),
-    Metric("logps/chosen", "log-probability of the learner, summed over tokens; mean over pairs"),
-    Metric("logps/rejected", "the same"),
-    Metric("mean_reward", "what a reward head says, mean over texts"),
-    Metric("margin", "what it says of the chosen one more than of the other"),
-    Metric("accuracy", "share of pairs in which it prefers the chosen one"),
-    Metric("completions/mean_length", "tokens per response"),
-    Metric("completions/min_length", "tokens"),
-    Metric("completions/max_length", "tokens"),
-    Metric("completions/clipped_ratio", "share of responses that `max_tokens` ended"),
-    Metric("eval/<eval>/pass@1", "of a watched eval", trl=False),
-)
 
 
 def lookup(where: Place, ours: str) -> Name | None:

@@ -42,7 +42,15 @@ with the installed TRL. `ptc plan` shows the value and the origin of every setti
 METRICS_HEAD = """\
 ## Metrics
 
-`metrics.jsonl` uses TRL's names.
+`metrics.jsonl` uses TRL's names. What a loss lets one measure is read off its form, so an objective of your own is
+measured like those of the library. Where a name is TRL's, its value is: a test compares them on the batches of
+[against-trl.md](against-trl.md), and lists where they differ: `rewards/…` of losses that compare something else than
+sums of log-ratios, `logps/…` of those that TRL shortens, averages or weighs. All that TRL 1.16's trainers log stands in
+this table or in the one below it.
+"""
+
+LEFT_OUT_HEAD = """\
+What is left out of TRL's:
 """
 
 
@@ -56,6 +64,8 @@ def from_trl() -> str:
     parts.append(UNNEEDED_HEAD + "\n" + without_a_word())
     meanings = [(f"`{m.name}`", m.meaning, "" if m.trl else "ptc's own") for m in names.METRICS]
     parts.append(METRICS_HEAD + "\n" + grid(("name", "meaning", ""), meanings))
+    left_out = [(", ".join(f"`{name}`" for name in each.names), each.why) for each in names.LEFT_OUT]
+    parts.append(LEFT_OUT_HEAD + "\n" + grid(("TRL's", "why"), left_out))
     return "\n".join(parts)
 
 

@@ -93,6 +93,11 @@ class Sequences:
     kept_ends: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """… or one per reading of its reward head."""
 
+    @property
+    def unread(self) -> int:
+        """Tokens that are predicted and not read: the last of each sample, unless a reward head is read there."""
+        return 0 if bool(self.ends.any()) else int((self.lengths > 0).sum())
+
     @cached_property
     def owner(self) -> torch.Tensor:
         """(N,) the sample of each token."""
@@ -176,7 +181,7 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Tokens of all sequences, prompts included."""
-        return sum(len(sequences.inputs) + int((sequences.lengths > 0).sum()) for sequences in self.sequences.values())
+        return sum(len(each.inputs) + each.unread for each in self.sequences.values())
 
     @property
     def widths(self) -> list[int]:

@@ -139,21 +139,28 @@ def metrics_of(drawing: Drawing) -> dict[str, float]:
 
 
 def completion_metrics(sampled: Sequence[pa.Table]) -> dict[str, float]:
-    """Lengths in tokens, and the share of completions that `max_tokens` cut off."""
+    """Lengths in tokens, also of those that ended themselves, and the share of those that `max_tokens` cut off."""
     lengths = [len(tokens) for table in sampled for tokens in column(table, "response_tokens")]
     finished = [one for table in sampled for one in column(table, "finished")]
     if not lengths:
         return {}
     return {
-        "completions/mean_length": fmean(lengths),
-        "completions/min_length": float(min(lengths)),
-        "completions/max_length": float(max(lengths)),
+        **_spanned("length", lengths),
+        **_spanned("terminated_length", [length for length, one in zip(lengths, finished, strict=True) if one]),
         "completions/clipped_ratio": fmean(not one for one in finished),
     }
 
 
+def _spanned(what: str, lengths: Sequence[int]) -> dict[str, float]:
+    if not lengths:
+        return {}
+    measured = {"mean": fmean(lengths), "min": float(min(lengths)), "max": float(max(lengths))}
+    return {f"completions/{name}_{what}": value for name, value in measured.items()}
+
+
 def reward_metrics(judged: Sequence[tuple[pa.Table, Worth]]) -> dict[str, float]:
-    """Mean reward; its spread within groups, averaged over them; the share of groups without any; each summand."""
+    """Mean reward; its spread, in all and within groups, averaged over them; the share of groups without any; each
+    summand."""
     rewards = [(column(table, "reward"), table) for table, _ in judged]
     known = [reward for values, _ in rewards for reward in values if reward is not None]
     unjudged = {"rewards/unjudged": float(sum(len(values) for values, _ in rewards) - len(known))}
@@ -162,7 +169,8 @@ def reward_metrics(judged: Sequence[tuple[pa.Table, Worth]]) -> dict[str, float]
     spreads = [spread for values, table in rewards for spread in _spreads(values, table)]
     return {
         "reward": fmean(known),
-        "reward_std": fmean(spreads),
+        "reward_std": _spread(known),
+        "reward_std_in_groups": fmean(spreads),
         "frac_reward_zero_std": fmean(spread == 0 for spread in spreads),
         **_summands([worth for _, worth in judged]),
         **unjudged,
@@ -171,7 +179,12 @@ def reward_metrics(judged: Sequence[tuple[pa.Table, Worth]]) -> dict[str, float]
 
 def _spreads(rewards: Sequence[float | None], table: pa.Table) -> list[float]:
     groups = [[reward for row in group if (reward := rewards[row]) is not None] for group in by_prompt(table)]
-    return [float(np.std(group, ddof=1)) if len(group) > 1 else 0.0 for group in groups if group]
+    return [_spread(group) for group in groups if group]
+
+
+def _spread(values: Sequence[float]) -> float:
+    """n - 1 in the denominator; that of a single value is 0."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _summands(worths: Sequence[Worth]) -> dict[str, float]:
@@ -186,5 +199,5 @@ def _summands(worths: Sequence[Worth]) -> dict[str, float]:
     return {
         f"rewards/{name}/{what}": value
         for name, own in found.items()
-        for what, value in (("mean", fmean(own)), ("std", float(np.std(own))))
+        for what, value in (("mean", fmean(own)), ("std", _spread(own)))
     }

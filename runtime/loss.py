@@ -23,7 +23,7 @@ from ptc.runtime.losses.needs import Needs
 from ptc.runtime.losses.parsing import Parser, mentions
 from ptc.runtime.losses.place import Place
 from ptc.runtime.losses.totals import Totals
-from ptc.runtime.losses.tree import SAMPLE, STEP, At, Course, Expression, largest_without_forward, walked
+from ptc.runtime.losses.tree import SAMPLE, STEP, At, Course, Expression, known_beforehand, walked
 from ptc.runtime.losses.vocabulary import Statistics
 
 Weight = float | Json
@@ -144,7 +144,7 @@ class Loss:
         totals = {source: Totals.of(each) for source, each in batches.items()}
         whole = Evaluation(Place(batches, totals, step), {}, {})
         with torch.no_grad():
-            constants = {node: whole.value(node) for node in largest_without_forward(formula.roots)}
+            constants = {node: whole.value(node) for node in known_beforehand(formula.roots)}
         return Prepared(formula, batches, totals, constants, step)
 
     def part(self, prepared: Prepared, start: int, stop: int, forward: Forward, source: str | None = None) -> Part:

@@ -1,49 +1,69 @@
-"""What is measured of a step beside its loss: sums, which add up over micro-batches and processes."""
+"""What is measured of a step beside its loss: sums, which add up over micro-batches and processes, and extremes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ptc.runtime.loss import Loss, Part
 from ptc.runtime.losses.measures import measured, measures
 
-TOKENS = ("tokens", "correct", "entropy")
-"""Of the tokens that bear loss: how many, how many were the likeliest, and the entropy from which they were drawn."""
+TOKENS = ("tokens", "correct", "told", "entropy")
+"""Of the tokens that bear loss: how many and how many were the likeliest, of rejected texts none; how many in all, and
+the entropy from which they were drawn."""
 
 
 class Measurements:
-    """Sums over the parts of a step that this process computes."""
+    """Sums and extremes over the parts of a step that this process computes."""
 
     def __init__(self, losses: Sequence[Loss], learners: Sequence[str]) -> None:
         self._learners = frozenset(learners)
-        names = {each.name for loss in losses for each in measures(loss.roots, self._learners)}
-        self._names = sorted(names)
-        self._sums = dict.fromkeys((*TOKENS, *self._keys()), 0.0)
+        found = [each for loss in losses for each in measures(loss.roots, self._learners)]
+        self._taken = {each.name: each.taken for each in found}
+        self._means = sorted(name for name, taken in self._taken.items() if taken == "mean")
+        counted = [key for name in self._means for key in (name, _count(name))]
+        self._sums = dict.fromkeys((*TOKENS, *counted), 0.0)
+        self._extremes = dict.fromkeys(sorted(self._taken.keys() - set(self._means)), -math.inf)
 
     def add(self, part: Part) -> None:
         for (_, column), statistics in part.statistics.items():
+            self._sums["told"] += statistics.tokens
+            self._sums["entropy"] += statistics.entropy
             if column != "rejected":
-                for name in TOKENS:
-                    self._sums[name] += getattr(statistics, name)
+                self._sums["tokens"] += statistics.tokens
+                self._sums["correct"] += statistics.correct
         # A part may hold parts of the loss with the models standing still: of these nothing is measured.
-        found = [each for each in measures(part.roots, self._learners) if each.name in self._sums]
-        for name, (total, count) in measured(found, part.value).items():
-            self._sums[name] += total
-            self._sums[_count(name)] += count
+        known = [each for each in measures(part.roots, self._learners) if each.name in self._taken]
+        for name, (value, count) in measured(known, part.value).items():
+            if name in self._extremes:
+                self._extremes[name] = max(self._extremes[name], self._signed(name, value))
+            else:
+                self._sums[name] += value
+                self._sums[_count(name)] += count
 
     @property
     def sums(self) -> list[float]:
         """In an order that all processes share."""
         return list(self._sums.values())
 
-    def metrics(self, sums: Sequence[float]) -> dict[str, float]:
-        """What the sums of all processes say, under TRL's names."""
-        found = dict(zip(self._sums, sums, strict=True))
-        metrics = {name: found[name] / found[_count(name)] for name in self._names if found[_count(name)]}
-        return {**_of_tokens(found), **metrics}
+    @property
+    def extremes(self) -> list[float]:
+        """In an order that all processes share: the greatest, of the least with the sign turned."""
+        return list(self._extremes.values())
 
-    def _keys(self) -> list[str]:
-        return [key for name in self._names for key in (name, _count(name))]
+    def metrics(self, sums: Sequence[float], extremes: Sequence[float]) -> dict[str, float]:
+        """What the sums and extremes of all processes say, under TRL's names."""
+        found = dict(zip(self._sums, sums, strict=True))
+        means = {name: found[name] / found[_count(name)] for name in self._means if found[_count(name)]}
+        most = {
+            name: self._signed(name, value)
+            for name, value in zip(self._extremes, extremes, strict=True)
+            if value > -math.inf
+        }
+        return {**_of_tokens(found), **_margins(means), **means, **most}
+
+    def _signed(self, name: str, value: float) -> float:
+        return -value if self._taken[name] == "least" else value
 
 
 def _count(name: str) -> str:
@@ -51,5 +71,13 @@ def _count(name: str) -> str:
 
 
 def _of_tokens(found: Mapping[str, float]) -> dict[str, float]:
-    tokens, correct, entropy = (found[name] for name in TOKENS)
-    return {"mean_token_accuracy": correct / tokens, "entropy": entropy / tokens} if tokens else {}
+    tokens, correct, told, entropy = (found[name] for name in TOKENS)
+    accuracy = {"mean_token_accuracy": correct / tokens} if tokens else {}
+    return {**accuracy, "entropy": entropy / told} if told else accuracy
+
+
+def _margins(means: Mapping[str, float]) -> dict[str, float]:
+    """How far the means of two sides are apart, for rows that are on one side each."""
+    if {"rewards/chosen", "rewards/rejected"} <= means.keys():
+        return {"rewards/margins": means["rewards/chosen"] - means["rewards/rejected"]}
+    return {}

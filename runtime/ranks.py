@@ -50,12 +50,19 @@ class Ranks:
 
     def total(self, numbers: Sequence[float]) -> list[float]:
         """The sums of each number over all processes."""
-        if self.count == 1:
+        return self._reduced(numbers, distributed.ReduceOp.SUM)
+
+    def greatest(self, numbers: Sequence[float]) -> list[float]:
+        """The greatest of each number over all processes."""
+        return self._reduced(numbers, distributed.ReduceOp.MAX)
+
+    def _reduced(self, numbers: Sequence[float], by: distributed.ReduceOp.RedOpType) -> list[float]:
+        if self.count == 1 or not numbers:
             return list(numbers)
-        summed = torch.tensor(numbers, dtype=torch.float64, device=self._device)
-        distributed.all_reduce(summed)
-        total: list[float] = summed.tolist()
-        return total
+        found = torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        distributed.all_reduce(found, by)
+        reduced: list[float] = found.tolist()
+        return reduced
 
     def add_up(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Gives each parameter the sum of its gradients over all processes."""

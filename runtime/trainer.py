@@ -170,6 +170,7 @@ class Trainer:
                 with training_mode(self._in_training, self._training.seed, *loss.sources, step, self._ranks.index):
                     losses.append(self._accumulate(loss, batches, measured))
         total, *sums = self._ranks.total([sum(losses), *measured.sums])
+        extremes = self._ranks.greatest(measured.extremes)
         for learner in self._learners.values():
             self._ranks.add_up(learner.model.parameters())
         if step == 0:
@@ -183,7 +184,7 @@ class Trainer:
             **self._named("learning_rate", rates),
             "epoch": (step + 1) / self._supply.steps_per_epoch,
             "num_tokens": float(self._counters.tokens),
-            **measured.metrics(sums),
+            **measured.metrics(sums, extremes),
             **metrics,
             "step_time": monotonic() - started,
             **{name: value for observer in self._observers for name, value in observer(step + 1).items()},

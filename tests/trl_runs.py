@@ -136,6 +136,13 @@ def ours(folder: Path, program: str) -> Drawn:
     return drawn
 
 
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """The steps of the last run in a folder."""
+    path = max(folder.glob(".ptc/runs/*/metrics.jsonl"), key=lambda path: path.stat().st_mtime)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if row["kind"] == "train" and "event" not in row]
+
+
 def weights(folder: Path) -> Weights:
     return load_file(folder / "model.safetensors")
 

@@ -34,7 +34,9 @@ class Steps:
     moved: float
     """Ours from where both began."""
     log: list[dict[str, float]]
-    """What TRL logged."""
+    """What TRL logged, …"""
+    metrics: list[dict[str, float]]
+    """… and what stands in `metrics.jsonl` of the last training here."""
 
 
 def compared(folder: Path, trainer: Any) -> Steps:
@@ -42,7 +44,7 @@ def compared(folder: Path, trainer: Any) -> Steps:
     assert trainer.state.global_step == STEPS
     trainer.save_model(str(folder / "theirs"))
     mine, other, before = (runs.weights(folder / name) for name in ("ours", "theirs", "model"))
-    return Steps(runs.apart(mine, other), runs.apart(mine, before), trainer.state.log_history)
+    return Steps(runs.apart(mine, other), runs.apart(mine, before), trainer.state.log_history, runs.metrics(folder))
 
 
 def program(objective: str, *body: str, rate: float, batch: str = f"{BATCH} samples") -> str:

@@ -212,6 +212,13 @@ class Expression:
         )
 
 
+def known_beforehand(roots: Iterable[Expression]) -> list[Expression]:
+    """What holds no model and has to be known of the whole batch: the largest parts, and sums over samples in them."""
+    largest = largest_without_forward(roots)
+    sums = [node for node in walked(largest) if node.op in REDUCTIONS and node.over & CROSSING]
+    return list(dict.fromkeys([*largest, *sums]))
+
+
 def largest_without_forward(roots: Iterable[Expression]) -> list[Expression]:
     """The largest parts of trees that hold no model, each once."""
     found: dict[Expression, None] = {}

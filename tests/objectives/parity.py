@@ -44,21 +44,26 @@ def batch(case: Case, models: Models) -> Groups:
     return batches.rollouts(models.sampler, case.settings.get("temperature", 1.0))
 
 
+def sources(case: Case, groups: Groups) -> dict[str, Groups]:
+    """The rows by the names that a call has for its sources."""
+    found = dict.fromkeys(("pairs", "labelled", "demos", "rollouts"), groups)
+    if "chosen" in case.ours:
+        found["chosen"] = batches.chosen(groups)
+    if "strangers" in case.ours:
+        found["strangers"] = batches.shifted(groups)
+    return found
+
+
 def measured(case: Case, folder: Path) -> Distance:
     models = Models()
     groups = batch(case, models)
-    sources = dict.fromkeys(("pairs", "labelled", "demos", "rollouts"), groups)
-    if "chosen" in case.ours:
-        sources["chosen"] = batches.chosen(groups)
-    if "strangers" in case.ours:
-        sources["strangers"] = batches.shifted(groups)
     learner = copy.deepcopy(models.judge if "judge" in case.ours else models.policy)
     roles = {
         **dict.fromkeys(("policy", "student", "judge"), learner),
         "reference": models.reference,
         "teacher": models.teacher,
     }
-    ours, gradient = loss_and_gradient(case.ours, sources, roles, case.settings.get("temperature", 1.0))
+    ours, gradient = loss_and_gradient(case.ours, sources(case, groups), roles, case.settings.get("temperature", 1.0))
     loss, other = theirs(case, models, groups, folder)
     return Distance(ours, loss, distance(gradient, other))
 

@@ -94,7 +94,7 @@ def ordered(groups: Mapping[str, Groups], seed: int | None) -> dict[str, Groups]
 def gradient(
     node: Node, models: Mapping[str, PreTrainedModel], groups: Mapping[str, Groups], way: Way, tmp: Any
 ) -> Any:
-    """Loss and gradient, summed over the processes."""
+    """Loss and gradient, summed over the processes; and what is measured."""
     training = Training.of(node.settings)
     [loss] = training.losses
     double = next(iter(models.values())).dtype == torch.float64
@@ -105,18 +105,20 @@ def gradient(
         batches = {source: doubled(batch) for source, batch in batches.items()}
     for model in models.values():
         model.zero_grad()
-    total = 0.0
+    total, measured = 0.0, [Measurements(training.losses, training.trained) for _ in range(way.processes)]
     for index in range(way.processes):
         ranks = Ranks(index, way.processes)
         context = Stage.at(tmp).context(replace(node, inputs={}))
         trainer = Trainer(training, models, flows, context, placement, ranks=ranks)
-        total += trainer._accumulate(loss, batches, Measurements(training.losses, training.trained))
+        total += trainer._accumulate(loss, batches, measured[index])
     flat = [
         (torch.zeros_like(one) if one.grad is None else one.grad).flatten()
         for name in training.trained
         for one in models[name].parameters()
     ]
-    return total, torch.cat(flat)
+    sums = [sum(own) for own in zip(*(each.sums for each in measured), strict=True)]
+    extremes = [max(own) for own in zip(*(each.extremes for each in measured), strict=True)]
+    return total, torch.cat(flat), measured[0].metrics(sums, extremes)
 
 
 def differences(name: str, way: Way, dtype: torch.dtype, tmp: Any) -> tuple[float, float]:
@@ -125,9 +127,10 @@ def differences(name: str, way: Way, dtype: torch.dtype, tmp: Any) -> tuple[floa
     sources = Training.of(node.settings).losses[0].sources
     groups = dict(zip(sources, groups_of(name), strict=True))
     models = models_of(node, dtype)
-    loss, whole = gradient(node, models, groups, Way(), tmp)
-    again, same = gradient(node, models, groups, way, tmp)
+    loss, whole, metrics = gradient(node, models, groups, Way(), tmp)
+    again, same, also = gradient(node, models, groups, way, tmp)
     assert float(whole.norm()) > 1e-4
+    assert also == pytest.approx(metrics, rel=1e-4, abs=1e-5)
     return abs(again - loss) / max(1.0, abs(loss)), float((same - whole).norm() / whole.norm())
 
 

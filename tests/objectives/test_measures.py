@@ -17,18 +17,30 @@ COMPARED = {f"rewards/{name}" for name in ("chosen", "rejected", "margins", "acc
     "logps/chosen",
     "logps/rejected",
 }
-CLIPPED = {f"clip_ratio/{name}_mean" for name in ("low", "high", "region")}
+CLIPPED = {f"clip_ratio/{name}" for name in ("low_mean", "high_mean", "region_mean", "low_min", "high_max")}
+LABELLED = {f"{what}/{side}" for what in ("rewards", "logps") for side in ("chosen", "rejected")} | {"rewards/margins"}
+DRIFTED = {f"sampling/sampling_logp_difference/{name}" for name in ("mean", "max")} | {
+    f"sampling/importance_sampling_ratio/{name}" for name in ("min", "mean", "max")
+}
 EXPECTED = {
     "sft": set[str](),
     "dpo": COMPARED,
     "hinge": COMPARED,
     "simpo": COMPARED,
-    "bradley_terry": {"mean_reward", "margin", "accuracy"},
-    "grpo": {"kl", *CLIPPED},
+    "apo_zero": COMPARED,
+    "kto": {"kl", *LABELLED},
+    "apo_zero_unpaired": LABELLED,
+    "bradley_terry": {"mean_reward", "min_reward", "max_reward", "margin", "accuracy"},
+    "grpo": {"kl", *CLIPPED, *DRIFTED},
     "gspo": {"kl", *CLIPPED},
     "rloo": {"kl", *CLIPPED},
     "ppo": {"kl", *CLIPPED},
     "lite_ppo": CLIPPED,
+    "process_min": CLIPPED,
+    "two_sided_grpo": CLIPPED,
+    "off_policy_grpo": {*CLIPPED, *DRIFTED},
+    "cispo": {"cispo_clip_ratio"},
+    "sapo": set[str](),
     "reverse_kl": set[str](),
 }
 
@@ -39,7 +51,7 @@ def test_an_objective_is_measured_by_its_form(objective: str) -> None:
     [stage] = [node for node in graph.nodes.values() if node.kind == "train"]
     learners = [name for name, role in stage.settings["models"].items() if role["as"] == "train"]
     measurements = Measurements(losses_of(stage.settings["terms"]), learners)
-    named = measurements.metrics([1.0] * len(measurements.sums))
+    named = measurements.metrics([1.0] * len(measurements.sums), [1.0] * len(measurements.extremes))
     assert named.keys() == EXPECTED[objective] | {"mean_token_accuracy", "entropy"}
 
 
@@ -49,7 +61,7 @@ def measured(document: dict[str, object], batch: Batch, *cuts: tuple[int, int]) 
     measurements = Measurements([loss], ["m0"])
     for start, stop in cuts or [(0, batch.samples)]:
         measurements.add(loss.part(prepared, start, stop, forward_of(tiny_model(1), tiny_model(2))))
-    return measurements.metrics(measurements.sums)
+    return measurements.metrics(measurements.sums, measurements.extremes)
 
 
 def log_probabilities(model: torch.nn.Module, prompt: list[int], ids: list[int]) -> torch.Tensor:
@@ -97,6 +109,22 @@ def test_clipping_and_divergence_are_those_of_grpo() -> None:
     assert found["clip_ratio/high_mean"] == pytest.approx(sum(high) / len(high))
     assert found["clip_ratio/region_mean"] == pytest.approx((sum(low) + sum(high)) / len(low))
     assert found["kl"] == pytest.approx(sum(divergences) / len(divergences), rel=1e-4)
+
+
+def test_extremes_are_those_of_single_responses() -> None:
+    groups = rollouts(4)
+    found = measured(expressions.grpo(kl=0.1), collate(groups))
+    shares: dict[str, list[float]] = {"low": [], "high": []}
+    for group in groups:
+        rewards = torch.tensor([sample.numbers["reward"] for sample in group])
+        for sample, reward in zip(group, rewards, strict=True):
+            advantage = float(reward - rewards.mean())
+            own = log_probabilities(tiny_model(1), *map(list, sample.sequences["response"]))
+            ratio = (own - torch.tensor(sample.token_numbers["logprobs"])).exp()
+            shares["low"].append(float((ratio < 0.8).float().mean()) * (advantage < 0))
+            shares["high"].append(float((ratio > 1.28).float().mean()) * (advantage > 0))
+    assert found["clip_ratio/low_min"] == pytest.approx(min(shares["low"]))
+    assert found["clip_ratio/high_max"] == pytest.approx(max(shares["high"])) and found["clip_ratio/high_max"] > 0
 
 
 def test_measures_of_parts_are_those_of_the_whole() -> None:
