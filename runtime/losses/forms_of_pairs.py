@@ -55,8 +55,8 @@ def labelled(nodes: Sequence[Expression], learners: AbstractSet[str]) -> Iterato
         if node.op != "where" or node.args[0].op != "column" or node.layout != SAMPLE:
             continue
         label, *branches = node.args
-        held = [frozenset(each for each in walked([branch]) if _is_gain(each, learners)) for branch in branches]
-        for gain in held[0] & held[1]:
+        first, second = ([each for each in walked([branch]) if _is_gain(each, learners)] for branch in branches)
+        for gain in (each for each in first if each in second and each.source == label.source):
             reward, said = _factored(gain, nodes), over_tokens("sum", gain.args[0].args[0])
             for side, among in zip(SIDES, (label, made("eq", label, constant(0.0))), strict=True):
                 yield Measure(f"rewards/{side}", reward, among=among)
