@@ -21,6 +21,7 @@ from ptc.runtime.model_folders import ADAPTER as FOLDER
 from ptc.runtime.model_folders import ADAPTER_CONFIG as CONFIG
 from ptc.runtime.model_folders import ADAPTER_WEIGHTS as WEIGHTS
 from ptc.runtime.model_folders import read_json
+from ptc.runtime.tensors import state_of, whole
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -39,6 +40,10 @@ class AdapterOff(torch.nn.Module):
     def __init__(self, adapted: PeftModel) -> None:
         super().__init__()
         self._adapted = (adapted,)  # in a tuple, so that torch does not take it for a part
+
+    @property
+    def adapted(self) -> PeftModel:
+        return self._adapted[0]
 
     @property
     def config(self) -> Any:
@@ -143,13 +148,17 @@ def readapt(other: PreTrainedModel, folder: Path) -> PeftModel:
     return adapted
 
 
-def write_adapter(model: PeftModel, folder: Path) -> None:
-    """PEFT's two files. Equal weights give equal bytes, which PEFT's own writer does not promise."""
+def adapter_tensors(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's weights under PEFT's names."""
     from peft import get_peft_model_state_dict
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    return {name: whole(one).detach().cpu().contiguous() for name, one in get_peft_model_state_dict(model).items()}
+
+
+def write_adapter(model: PeftModel, folder: Path) -> None:
+    """PEFT's two files. Equal weights give equal bytes, which PEFT's own writer does not promise."""
     folder.mkdir(exist_ok=True)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(adapter_tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
     write_config(model.peft_config[NAME].to_dict(), folder)
 
 
@@ -172,7 +181,7 @@ def handed_over(model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
 
     if isinstance(model, AdapterOff):
         return model.weights()
-    return dict(_base_weights(model, merged=True)) if isinstance(model, PeftModel) else model.state_dict()
+    return dict(_base_weights(model, merged=True)) if isinstance(model, PeftModel) else state_of(model)
 
 
 def is_base_of(folder: Path, adapted: Path) -> bool:
@@ -201,9 +210,9 @@ def _is_fresh(model: PeftModel) -> bool:
     from peft.utils import ModulesToSaveWrapper
 
     heads = [module for module in model.modules() if isinstance(module, ModulesToSaveWrapper)]
-    pairs = [(head.original_module.state_dict(), head.modules_to_save[NAME].state_dict()) for head in heads]
-    return all(not parameter.any() for name, parameter in model.named_parameters() if "lora_B" in name) and all(
-        torch.equal(tensor, new[name]) for old, new in pairs for name, tensor in old.items()
+    pairs = [(state_of(head.original_module), state_of(head.modules_to_save[NAME])) for head in heads]
+    return all(not whole(factor).any() for name, factor in model.named_parameters() if "lora_B" in name) and all(
+        torch.equal(whole(tensor), whole(new[name])) for old, new in pairs for name, tensor in old.items()
     )
 
 
@@ -215,7 +224,7 @@ def _base_weights(model: PeftModel, merged: bool) -> Iterator[tuple[str, torch.T
     layers = {name: module for name, module in base.named_modules() if isinstance(module, LoraLayer)}
     adapted = tuple(f"{name}." for name in layers)
     with torch.no_grad():
-        for name, tensor in base.state_dict().items():
+        for name, tensor in state_of(base).items():
             owner, inside, kind = name.partition(".base_layer.")
             if inside:
                 delta = layers[owner].get_delta_weight(NAME) if merged and kind == "weight" else None

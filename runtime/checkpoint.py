@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ptc.runtime.followers import Follower
 from ptc.runtime.optimizer import load_optimizer_tensors, optimizer_tensors
 from ptc.runtime.placement import Placement
 from ptc.runtime.supply import Supply
+from ptc.runtime.tensors import laid_out_like, state_of, whole
 
 PREFIX = "step-"
 KEPT = 2
@@ -43,6 +44,7 @@ class Environment:
     micro_batch_tokens: int | None = None
     packing: bool = False
     gradient_checkpointing: bool = False
+    sharding: str = "none"
 
 
 def environment_here(device: torch.device, world_size: int, placement: Placement) -> Environment:
@@ -61,6 +63,7 @@ def environment_here(device: torch.device, world_size: int, placement: Placement
         micro_batch_tokens=placement.micro_batch_tokens,
         packing=placement.packing,
         gradient_checkpointing=placement.gradient_checkpointing,
+        sharding=placement.sharding,
     )
 
 
@@ -95,11 +98,8 @@ def save(partial: Partial, counters: Counters, state: State, environment: Enviro
     """Seals ``step-<number>`` and forgets all but the newest two."""
 
     def fill(folder: Path) -> None:
-        for name, learner in state.learners.items():
-            save_file(moving(learner.model, learner.model), folder / f"{name}.weights.safetensors")
-            save_file(optimizer_tensors(learner.model, learner.optimizer), folder / f"{name}.optimizer.safetensors")
-        for name, follower in state.followers.items():
-            save_file(moving(follower.model, follower.followed), folder / f"{name}.weights.safetensors")
+        for name, tensors in pieces(state):
+            save_file(tensors, folder / f"{name}.safetensors")
         state.supply.save(folder, counters.step)
         save_file(_torch_random_state(), folder / "random.safetensors")
         document = {**asdict(counters), "environment": asdict(environment), "random": _random_state()}
@@ -108,6 +108,15 @@ def save(partial: Partial, counters: Counters, state: State, environment: Enviro
     partial.write(f"{PREFIX}{counters.step:08d}", fill)
     for name in _steps(partial)[:-KEPT]:
         partial.forget(name)
+
+
+def pieces(state: State) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """The tensors that a checkpoint holds, by file. Where they lie in parts, every process has to ask for them."""
+    for name, learner in state.learners.items():
+        yield f"{name}.weights", moving(learner.model, learner.model)
+        yield f"{name}.optimizer", optimizer_tensors(learner.model, learner.optimizer)
+    for name, follower in state.followers.items():
+        yield f"{name}.weights", moving(follower.model, follower.followed)
 
 
 def newest(partial: Partial) -> Path | None:
@@ -139,23 +148,31 @@ def load(folder: Path, state: State) -> tuple[Counters, Environment]:
 def moving(model: torch.nn.Module, trained: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The model's weights without those that stand still in the one that is trained: the base below an adapter."""
     still = {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
-    return {name: tensor for name, tensor in weights(model).items() if name not in still}
+    return _copied({name: tensor for name, tensor in _once(model).items() if name not in still})
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Parameters and persistent buffers, tied ones under their first name only, as copies."""
+    return _copied(_once(model))
+
+
+def _once(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     named: dict[int, tuple[str, torch.Tensor]] = {}
-    for name, tensor in model.state_dict().items():
-        named.setdefault(tensor.data_ptr(), (name, tensor))
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.values()}
+    for name, tensor in state_of(model).items():
+        named.setdefault(id(tensor), (name, tensor))
+    return dict(named.values())
+
+
+def _copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: whole(tensor).detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 
 def load_weights(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     """The inverse of `weights`, in place."""
-    own = model.state_dict()
+    own = state_of(model)
     with torch.no_grad():
         for name, tensor in tensors.items():
-            own[name].copy_(tensor)
+            own[name].copy_(laid_out_like(own[name], tensor))
 
 
 def _steps(partial: Partial) -> list[str]:
@@ -197,5 +214,5 @@ def exactness(before: Environment, now: Environment) -> str:
 def _layout_and_libraries(environment: Environment) -> tuple[object, ...]:
     """What may differ by rounding alone is left out: threads, device, and Python itself."""
     layout = (environment.world_size, environment.micro_batch, environment.micro_batch_tokens, environment.packing)
-    numerics = (environment.precision, environment.gradient_checkpointing)
+    numerics = (environment.precision, environment.gradient_checkpointing, environment.sharding)
     return (*layout, *numerics, environment.torch, environment.transformers, environment.accelerate)

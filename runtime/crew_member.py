@@ -110,9 +110,19 @@ def _work(job: Job, folder: Path, rank: int) -> None:
             opened(model).load_weights((), version)  # the module has them
             return opened(model)
 
-        ranks = Ranks(rank, profile.devices, Helper(engine))
+        sampling = Helper(engine)
+
+        def help_out(asked: Mapping[str, Json], ranks: Ranks) -> None:
+            if "deed" in asked:
+                trainer.help(asked["deed"], asked["about"])
+            else:
+                sampling(asked, ranks)
+
+        ranks = Ranks(rank, profile.devices, help_out)
         flows = {source: Elsewhere(size) for source, size in ranks.told(None).items()}
-        Trainer(training, models, flows, context, Placement.of(profile), ranks=ranks).run()
+        trainer = Trainer(training, models, flows, context, Placement.of(profile), ranks=ranks)
+        trainer.run()
+        ranks.told(None)  # until everything is saved
 
 
 def _ignored(progress: Progress) -> None:

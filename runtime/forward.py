@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Head = Literal["language", "value", "reward"]
 Lay = Callable[[torch.Tensor], Layout]
 """How sequences of these lengths lie in the rows that a model reads."""
+Run = Callable[[Callable[[], torch.Tensor]], torch.Tensor]
+"""Calls a function that runs a model's body."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,25 @@ Answer = Predictions | torch.Tensor
 """Predictions of a language head; values (N,) of a value head; scores of a reward head, one per end of a sequence."""
 
 
-def answers(model: torch.nn.Module, columns: Sequence[Sequences], lay: Lay = one_in_each) -> list[Answer]:
+def answers(
+    model: torch.nn.Module, columns: Sequence[Sequences], lay: Lay = one_in_each, run: Run | None = None
+) -> list[Answer]:
     """What a model says of each column, by the head that it has. Its body runs once for all of them, on rows that are
-    laid out by `lay`."""
+    laid out by `lay`; inside of `run`, where one is given, and then also where nothing is asked."""
     with answering(model) as plain:
-        found = _answers(plain, columns, lay)
+        found = _answers(plain, columns, lay, run)
     return [_asked_later(model, answer) for answer in found] if isinstance(model, AdapterOff) else found
 
 
-def _answers(model: PreTrainedModel, columns: Sequence[Sequences], lay: Lay) -> list[Answer]:
+def _answers(model: PreTrainedModel, columns: Sequence[Sequences], lay: Lay, run: Run | None) -> list[Answer]:
     head = head_of(model)
     places = [_places(sequences, head) for sequences in columns]
     if not any(len(place) for place in places):
-        return [_nothing(head, place.device) for place in places]
+        nothing = 0.0 if run is None else _ran(model, run, places[0].device)
+        return [_nothing(head, place.device, nothing) for place in places]
     layout = lay(torch.cat([sequences.input_lengths for sequences in columns]))
-    hidden = hidden_states(model.base_model, torch.cat([sequences.inputs for sequences in columns]), layout)
+    ids = torch.cat([sequences.inputs for sequences in columns])
+    hidden = (run or _at_once)(lambda: hidden_states(model.base_model, ids, layout))
     sizes = [len(sequences.inputs) for sequences in columns]
     asked = [own[place] for own, place in zip(torch.split(hidden, sizes), places, strict=True)]
     return [_read(model, head, states) for states in asked]
@@ -95,10 +101,20 @@ def _places(sequences: Sequences, head: Head) -> torch.Tensor:
     return where
 
 
-def _nothing(head: Head, device: torch.device) -> Answer:
+def _nothing(head: Head, device: torch.device, nothing: torch.Tensor | float) -> Answer:
     if head == "language":
-        return Predictions.of_logits(torch.zeros(0, 1, device=device))
-    return torch.zeros(0, device=device)
+        return Predictions.of_logits(torch.zeros(0, 1, device=device) + nothing)
+    return torch.zeros(0, device=device) + nothing
+
+
+def _ran(model: PreTrainedModel, run: Run, device: torch.device) -> torch.Tensor:
+    """0, from the model's body: its backward pass runs where that of another process does."""
+    one = torch.ones(1, dtype=torch.long, device=device)
+    return 0 * run(lambda: hidden_states(model.base_model, one - one, one_in_each(one))).sum()
+
+
+def _at_once(function: Callable[[], torch.Tensor]) -> torch.Tensor:
+    return function()
 
 
 def _read(model: PreTrainedModel, head: Head, states: torch.Tensor) -> Answer:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from ptc.runtime.adapters import AdapterOff, is_base_of, load_adapter, merged, write_adapter
+from ptc.runtime.adapters import AdapterOff, adapter_tensors, is_base_of, load_adapter, merged, write_adapter
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.model_folders import ADAPTER, TAKEN, copy_files, read_json, share_base
+from ptc.runtime.tensors import state_of, whole
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -93,9 +94,23 @@ def save_model(model: torch.nn.Module, entry: Path, out: Path) -> None:
     save_plain(cast("PreTrainedModel", model), entry, out)
 
 
+def saved_tensors(model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
+    """The weights that `save_model` writes; where they lie in parts, every process has to ask for them at once."""
+    return adapter_tensors(model) if hasattr(model, "peft_config") else plain_tensors(model)
+
+
+def plain_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The state of a model, what it has under two names once; on the CPU."""
+    state, made = state_of(model), dict[int, torch.Tensor]()
+    for tensor in state.values():
+        if id(tensor) not in made:
+            made[id(tensor)] = whole(tensor).detach().cpu()
+    return {name: made[id(tensor)] for name, tensor in state.items()}
+
+
 def save_plain(model: PreTrainedModel, entry: Path, out: Path) -> None:
     """A model without an adapter, with the tokenizer files of the artifact that it began as."""
-    model.save_pretrained(out)
+    model.save_pretrained(out, state_dict=plain_tensors(model))
     copy_files([path for path in sorted(entry.iterdir()) if _belongs_to_tokenizer(path)], out)
 
 

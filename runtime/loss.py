@@ -101,9 +101,9 @@ class Loss:
         """Whether sources have one number per prompt in common."""
         return any(len({arg.source for arg in node.args if arg.axes}) > 1 for node in walked(self._formula.roots))
 
-    def asks_at_start(self, source: str) -> bool:
-        """Whether a model is asked of a source as it was when the rollout batch was taken up."""
-        return any(leaf.source == source for leaf in self._formula.asked("batch_start"))
+    def asks(self, source: str, at: At = "batch_start") -> bool:
+        """Whether a model is asked of a source as it was then: when the rollout batch was taken up, …"""
+        return any(leaf.source == source for leaf in self._formula.asked(at))
 
     def needs(self, source: str | None = None) -> Needs:
         """What must be known of the samples of a source, or of the only one."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ptc.runtime.learning_rates import OptimizerSettings
+from ptc.runtime.tensors import laid_out_like, whole
 
 
 def optimizer_of(model: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
@@ -35,7 +36,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """The optimizer's state as named tensors, ``<parameter>/<exp_avg, step, …>``; none at step 0."""
-    return {f"{name}/{key}": value.clone() for name, state in _states(model, optimizer) for key, value in state.items()}
+    return {
+        f"{name}/{key}": whole(value).clone()
+        for name, state in _states(model, optimizer)
+        for key, value in state.items()
+    }
 
 
 def load_optimizer_tensors(
@@ -47,7 +52,7 @@ def load_optimizer_tensors(
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
         parameter = named[name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        optimizer.state[parameter][key] = laid_out_like(parameter, value)
 
 
 def _states(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
-from accelerate.utils import DistributedType  # type: ignore[import-untyped]
+from accelerate.utils import AutocastKwargs, DistributedType  # type: ignore[import-untyped]
 
 from ptc.runtime.artifacts import ResourceMissing
 
@@ -37,6 +37,8 @@ class Placement:
     """Activations are computed again on the way back instead of kept."""
     checkpoint_every: int | None = None
     """Steps."""
+    sharding: Literal["none", "full"] = "none"
+    """Whether the processes hold whole models or a part each."""
     engine_is_exact: bool = False
     """Attempts are sampled by the trainer's own implementation, in float32 as it trains."""
 
@@ -51,6 +53,7 @@ class Placement:
             packing=profile.packing,
             gradient_checkpointing=profile.gradient_checkpointing,
             checkpoint_every=profile.checkpoint_every,
+            sharding=profile.sharding if profile.devices > 1 else "none",
             engine_is_exact=profile.engine == "transformers"
             and {profile.precision, profile.engine_precision or profile.precision} == {"float32"},
         )
@@ -60,7 +63,9 @@ def accelerator(placement: Placement) -> Accelerator:
     """Accelerate's view of this process. Raises `ResourceMissing` if what runs is not what was asked for."""
     mixed = {"float32": "no", "bfloat16": "bf16"}[placement.precision]
     AcceleratorState._reset_state(reset_partial_state=True)  # it is one per process, and another stage has set it
-    found = Accelerator(cpu=placement.cpu, mixed_precision=mixed)
+    # A weight that is kept in half precision until autocast ends would stay on every process, whole.
+    casts = [AutocastKwargs(cache_enabled=placement.sharding == "none")]
+    found = Accelerator(cpu=placement.cpu, mixed_precision=mixed, kwargs_handlers=casts)
     if found.num_processes != placement.processes:
         raise ResourceMissing(
             f"the profile asks for {placement.processes} training processes, but accelerate finds "

@@ -63,7 +63,7 @@ class Profile(BaseModel):
     devices: PositiveInt = 1
     """Training processes, one device each; the run starts them."""
     sharding: Literal["none", "full"] = "none"
-    """Whether the processes hold whole models or a part each; this version refuses the latter."""
+    """Whether the processes hold whole models or a part each."""
     threads: PositiveInt = Field(default_factory=cores_here)
     """CPU threads of each process."""
     memory: Annotated[int | None, BeforeValidator(_bytes)] = None
@@ -171,11 +171,6 @@ def _check_devices(profile: Profile, path: Path | None) -> None:
         raise ResourceMissing(
             f"a launcher has set {launched[0]}, and ptc starts its training processes itself: run it without, and "
             f"write devices = 2 into {path or 'a profile'}"
-        )
-    if profile.sharding != "none":
-        raise ResourceMissing(
-            f"{path or 'the profile'} asks for models in parts (`sharding`), and every training process holds whole "
-            "models in this version: leave it out, and take models that fit on one device"
         )
     if profile.device == "cpu":
         return

@@ -39,14 +39,15 @@ class Ranks:
         """Where tensors that are sent must be."""
         return torch.device("cuda", self.index) if distributed.get_backend() == "nccl" else torch.device("cpu")
 
-    def share(self, widths: Sequence[int]) -> tuple[int, int]:
-        """From which to before which sample this process computes: shares of about as many tokens each."""
+    def share(self, widths: Sequence[int], index: int | None = None) -> tuple[int, int]:
+        """From which to before which sample this process, or another, computes: shares of about as many tokens each."""
         done = [0, *accumulate(widths)]
         bounds = [
             min(range(len(done)), key=lambda at: abs(done[at] * self.count - done[-1] * rank))
             for rank in range(self.count + 1)
         ]
-        return bounds[self.index], bounds[self.index + 1]
+        own = self.index if index is None else index
+        return bounds[own], bounds[own + 1]
 
     def total(self, numbers: Sequence[float]) -> list[float]:
         """The sums of each number over all processes."""

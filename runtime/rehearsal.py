@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
@@ -17,12 +18,14 @@ from ptc.runtime.adapters import AdapterOff
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.batches import Batch
 from ptc.runtime.dropout import drops, training_mode
+from ptc.runtime.holding import Whole
 from ptc.runtime.identities import Twins, centred
 from ptc.runtime.loss import Loss, Prepared
 from ptc.runtime.losses.asking import Forward
 from ptc.runtime.losses.law import departures
 from ptc.runtime.placement import Placement
 from ptc.runtime.ranks import Ranks
+from ptc.runtime.tensors import numbers_before, part_of
 
 NATS: Mapping[str, float] = {"float32": 1e-3, "bfloat16": 2e-2}
 """What a log-probability, or a loss (of itself, where it is more than 1), may be off by."""
@@ -46,6 +49,7 @@ class Rehearsal:
     forward: Forward
     placement: Placement
     ranks: Ranks
+    held: Whole
     most_tokens: int
     """Padded tokens in a forward pass of the trainer."""
     _expected: list[float] = field(default_factory=list)
@@ -95,7 +99,7 @@ class Rehearsal:
                 f"the loss of the first batch is {expected:.5g}, however it is cut, with the learner in the place of "
                 f"what equals it; the step found {total:.5g}: a part of the batch was left out or counted twice"
             )
-        wanted, found = torch.tensor(products, dtype=torch.float64), self._fingerprint()
+        wanted, found = torch.tensor(products, dtype=torch.float64), self.held.over_parts(self._fingerprint())
         if found.isfinite().all() and not self._agree(found, wanted) and self._agree(self._once_more(), wanted):
             away = float((found - wanted).norm()) / max(float(wanted.norm()), SMALLEST)
             raise violated(
@@ -116,7 +120,9 @@ class Rehearsal:
     def _computed(self, loss: Loss, batches: Mapping[str, Batch]) -> tuple[float, torch.Tensor]:
         """This process's share of a loss, and the products of its gradient, of which nothing is left."""
         with self._without_gradients():
-            share = self._accumulated(loss, loss.prepare(batches, 0, self.forward, self._cut))
+            prepared = loss.prepare(batches, 0, self.forward, self._cut)
+            self.held.rest()
+            share = self._accumulated(loss, prepared)
             return share, self._fingerprint()
 
     def _twins(self) -> Twins:
@@ -148,33 +154,36 @@ class Rehearsal:
         prepared = loss.prepare({source: batches[source]})
         found = [0.0] * self.ranks.count
         with torch.no_grad():
-            for start, stop in self._share(batches[source].widths):
+            for (start, stop), _ in self.held.in_step(partial(self._share, batches[source].widths)):
                 value = float(loss.part(prepared, start, stop, self.forward, source).loss)
                 found[self.ranks.index] = value if not value <= found[self.ranks.index] else found[self.ranks.index]
+                self.held.rest()
         return max(self.ranks.total(found), key=lambda value: (value != value, value))
 
     def _accumulated(self, loss: Loss, prepared: Prepared) -> float:
         """Leaves the gradient of this process's share, and returns its share of the loss."""
         total, parts = 0.0, 0
         with training_mode([*self.learners.values()] if self.placement.gradient_checkpointing else [], 0):
-            for part in self._parts(loss, prepared):
+            for part, counts in self._parts(loss, prepared):
                 if part.requires_grad:
-                    part.backward()  # type: ignore[no-untyped-call]
-                total, parts = total + float(part.detach()), parts + 1
+                    (part if counts else 0 * part).backward()  # type: ignore[no-untyped-call]
+                self.held.rest()
+                total, parts = total + counts * float(part.detach()), parts + counts
         once = 1 if self.ranks.first else 0
         return total if parts == once else total - (parts - once) * loss.constant_part(prepared)
 
-    def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[torch.Tensor]:
+    def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[tuple[torch.Tensor, bool]]:
+        """Those of the trainer, cut otherwise."""
         if prepared.splits:
             for source, batch in prepared.batches.items():
-                for start, stop in self._share(batch.widths):
-                    yield loss.part(prepared, start, stop, self.forward, source).loss
-        elif self.ranks.first:
-            yield loss.whole(prepared, self.forward).loss
+                for (start, stop), counts in self.held.in_step(partial(self._share, batch.widths)):
+                    yield loss.part(prepared, start, stop, self.forward, source).loss, counts
+        elif self.ranks.first or self.held.in_parts:
+            yield loss.whole(prepared, self.forward).loss, self.ranks.first
 
-    def _share(self, widths: Sequence[int]) -> list[tuple[int, int]]:
-        """This process's samples, as many as any other's."""
-        first, stop = (len(widths) * rank // self.ranks.count for rank in (self.ranks.index, self.ranks.index + 1))
+    def _share(self, widths: Sequence[int], rank: int) -> list[tuple[int, int]]:
+        """A process's samples, as many as any other's."""
+        first, stop = (len(widths) * each // self.ranks.count for each in (rank, rank + 1))
         return self._cut(widths[:stop], first)
 
     def _cut(self, widths: Sequence[int], first: int = 0) -> list[tuple[int, int]]:
@@ -238,8 +247,9 @@ def _value(document: Json, source: str, batches: Mapping[str, Batch]) -> float:
 
 
 def _products(gradient: torch.Tensor | None, signs: torch.Tensor) -> torch.Tensor:
+    """Of what this process holds of a gradient."""
     if gradient is None:
         return torch.zeros(DIRECTIONS, dtype=torch.float64)
-    flat = gradient.detach().flatten()
-    padded = torch.nn.functional.pad(flat, (0, -len(flat) % PERIOD)).view(-1, PERIOD).sum(0)
+    flat, before = part_of(gradient.detach()).flatten(), numbers_before(gradient) % PERIOD
+    padded = torch.nn.functional.pad(flat, (before, -(before + len(flat)) % PERIOD)).view(-1, PERIOD).sum(0)
     return padded.double().cpu() @ signs

@@ -17,8 +17,9 @@ from ptc.runtime.canary import Canary
 from ptc.runtime.choosing import with_spread
 from ptc.runtime.engines.open import dtype_of, load_tokenizer, open_engine
 from ptc.runtime.engines.protocol import Engine
-from ptc.runtime.engines.sharing import SharedEngine, can_share
+from ptc.runtime.engines.sharing import GatheredEngine, SharedEngine, can_share
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
+from ptc.runtime.holding import Whole
 from ptc.runtime.judging import Weights
 from ptc.runtime.model_folders import context_length
 from ptc.runtime.nodes.opened import OpenedModels, for_judges
@@ -66,8 +67,10 @@ class Stage:
         models: Mapping[str, PreTrainedModel],
         opened: ExitStack,
         ranks: Ranks = ALONE,
+        holding: Whole | None = None,
     ) -> None:
         self._node = node
+        self._held = holding or Whole(ranks)
         self._ranks = ranks
         self._inputs = inputs
         self._context = context
@@ -138,7 +141,7 @@ class Stage:
         def sample(rows: pa.Table, version: int) -> pa.Table:
             engine = self._engine(step["model"], version)
             if self._ranks.count > 1 and can_share(self._context.profile):
-                engine = SharedEngine(engine, step["model"], self._ranks)
+                engine = SharedEngine(engine, step["model"], self._ranks, partial(self._held.gather, step["model"]))
             return sample_rows(engine, self._tokenizer, rows, sampling, attempts, seed, version)
 
         return sample
@@ -168,30 +171,39 @@ class Stage:
     def _weights(self, model: str) -> Weights:
         folder = self._inputs[model].path
         tokenizer, context = load_tokenizer(folder), context_length(folder)
-        return Weights(model, tokenizer, context, partial(self._engine, model), lambda: self._models[model])
+        return Weights(model, tokenizer, context, partial(self._engine, model), partial(self._module, model))
+
+    def _module(self, model: str) -> PreTrainedModel:
+        self._held.gather(model)
+        return self._models[model]
 
     def _engine(self, model: str, version: int) -> Engine:
         """The engine of a model, with the weights behind `version` updates; raises `InvariantBroken` otherwise."""
         version = 0 if model in self._training.frozen else version
-        if model not in self._engines:
-            self._open(model, version)
-        engine = self._engines[model]
+        engine = self._engines.get(model)
+        if engine is None or engine.version != version:
+            self._held.gather(model)
+        if engine is None:
+            engine = self._open(model, version)
         if engine.version != version and model in self._canaries:
             self._canaries[model].hand_over(version)
         elif engine.version != version:
             engine.load_weights(_state(self._models[model]), version)
         return engine
 
-    def _open(self, model: str, version: int) -> None:
+    def _open(self, model: str, version: int) -> Engine:
         changes = model not in self._training.frozen
         profile = self._context.profile if changes else for_judges(self._context.profile)
         module = self._models[model]
         engine = open_engine(profile, self._inputs[model].path, module=module, version=version)
+        if self._held.in_parts and can_share(profile):
+            engine = GatheredEngine(engine, partial(self._held.gather, model))
         self._engines[model] = engine
         self._opened.callback(engine.close)
         if changes and holds_copy(profile):
             self._canaries[model] = Canary(engine, module, dtype_of(profile), self._context.log)
             self._canaries[model].calibrate(version)
+        return engine
 
 
 def _state(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:

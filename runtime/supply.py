@@ -96,7 +96,7 @@ class Supply:
         self._anchored = [
             source
             for source in training.sources
-            if source not in (*self._rolled, *training.follows) and training.loss_of(source).asks_at_start(source)
+            if source not in (*self._rolled, *training.follows) and training.loss_of(source).asks(source)
         ]
         """Fixed sources beside live ones of which something must be known when the rollout is taken up."""
         self._orders = {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ptc.compiler.graph import Json
 from ptc.runtime import checkpoint
 from ptc.runtime.adapters import answering
 from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress
@@ -24,6 +25,8 @@ from ptc.runtime.checkpoint import Counters, Learner, environment_here, exactnes
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
 from ptc.runtime.forward import Answer, answers
+from ptc.runtime.holding import Whole, held
+from ptc.runtime.loading import saved_tensors
 from ptc.runtime.loss import Loss, Part, Prepared
 from ptc.runtime.losses.tree import At
 from ptc.runtime.metrics import Measurements
@@ -32,7 +35,8 @@ from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
 from ptc.runtime.placement import Placement, accelerator
 from ptc.runtime.ranks import ALONE, Ranks
 from ptc.runtime.rehearsal import Rehearsal
-from ptc.runtime.supply import Flow, Supply
+from ptc.runtime.supply import Flow, Supply, draw_of
+from ptc.runtime.tensors import whole
 from ptc.runtime.training import Training
 
 if TYPE_CHECKING:
@@ -56,9 +60,11 @@ class Trainer:
         placement: Placement,
         observers: Sequence[Callable[[int], Mapping[str, float]]] = (),
         ranks: Ranks = ALONE,
+        holding: Whole | None = None,
     ) -> None:
         """`observers` are told how many updates have been made, after each, and add to its metrics."""
         self._ranks = ranks
+        self._held = holding or held(ranks, placement)
         self._training = training
         self._observers = observers
         self._context = context
@@ -66,7 +72,7 @@ class Trainer:
         self._accelerator = accelerator(placement)
         self._supply = Supply(training, flows, ranks, self._taken_up)
         self._steps = training.steps(self._supply.steps_per_epoch)
-        self._models = {name: self._placed(model, name in training.trained) for name, model in models.items()}
+        self._models = {name: self._placed(name, model) for name, model in models.items()}
         self._learners = {
             name: Learner(models[name], optimizer_of(models[name], training.optimizers[name]))
             for name in training.trained
@@ -88,6 +94,7 @@ class Trainer:
             self._forward,
             placement,
             ranks,
+            self._held,
             self._micro_batch_tokens,
         )
         self._counters = Counters(step=0, tokens=0)
@@ -116,8 +123,9 @@ class Trainer:
             self._save()
             raise
 
-    def _placed(self, model: PreTrainedModel, trained: bool) -> torch.nn.Module:
+    def _placed(self, name: str, model: PreTrainedModel) -> torch.nn.Module:
         """The model on its device, in the precision of the placement. What does not learn gets no gradient."""
+        trained, here = name in self._training.trained, not self._held.in_parts
         if not trained:
             model.requires_grad_(False)
         elif self._placement.gradient_checkpointing:
@@ -125,10 +133,14 @@ class Trainer:
         if trained and self._training.dropout is not None:
             set_dropout(model, self._training.dropout)
         # In evaluation mode accelerate wraps nothing around it that averages gradients.
-        placed: torch.nn.Module = self._accelerator.prepare_model(model.train(False), evaluation_mode=True)
+        placed: torch.nn.Module = self._accelerator.prepare_model(
+            model.train(False), device_placement=here, evaluation_mode=True
+        )
+        self._held.place(name, placed, self._accelerator.device)
         if self._placement.packing:
             with answering(model) as plain:
-                refuse_unpackable(plain.base_model, self._accelerator.device)
+                self._held.run(model, partial(refuse_unpackable, plain.base_model, self._accelerator.device))
+            self._held.rest()
         return placed
 
     def _resume(self) -> None:
@@ -144,6 +156,7 @@ class Trainer:
     def _save(self) -> None:
         """Seals the state between two steps, unless it is sealed already."""
         if self._ranks.first and self._sealed != self._counters.step and self._counters.step > 0:
+            self._held.ask("checkpoint")
             checkpoint.save(self._context.partial, self._counters, self._state, self._environment)
             self._sealed = self._counters.step
 
@@ -159,6 +172,7 @@ class Trainer:
         measured = Measurements(self._training.losses, self._training.trained)
         tokens = 0
         draws = self._supply.draws(step)
+        self._held.rest()
         for loss in self._training.losses:
             batches = {source: collate(draws[source].groups).to(self._accelerator.device) for source in loss.sources}
             for source, batch in batches.items():
@@ -172,7 +186,7 @@ class Trainer:
         total, *sums = self._ranks.total([sum(losses), *measured.sums])
         extremes = self._ranks.greatest(measured.extremes)
         for learner in self._learners.values():
-            self._ranks.add_up(learner.model.parameters())
+            self._held.add_up(learner.model)
         if step == 0:
             self._rehearsal.verify(total)
         norms = self._gradient_norms(step, total)
@@ -196,24 +210,31 @@ class Trainer:
         Returns its share of the loss: those of all processes add up to the loss.
         """
         prepared = loss.prepare(batches, self._counters.step, self._forward, self._cut)
+        self._held.rest()
         total, parts = 0.0, 0
-        for part in self._parts(loss, prepared):
+        for part, counts in self._parts(loss, prepared):
+            if counts:
+                total, parts = total + float(part.loss.detach()), parts + 1
+                measured.add(part)
             if part.loss.requires_grad:
-                self._accelerator.backward(part.loss)
-            total, parts = total + float(part.loss.detach()), parts + 1
-            measured.add(part)
+                self._accelerator.backward(part.loss if counts else 0 * part.loss)
+            self._held.rest()
         once = 1 if self._ranks.first else 0
         return total if parts == once else total - (parts - once) * loss.constant_part(prepared)
 
-    def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[Part]:
+    def _parts(self, loss: Loss, prepared: Prepared) -> Iterator[tuple[Part, bool]]:
         """This process's share, by micro-batches of one source at a time; what cannot be split is whole, and the first
-        process's."""
+        process's. False: it is run to keep in step with another process, and does not count."""
         if prepared.splits:
             for source, batch in prepared.batches.items():
-                for start, stop in self._cut(batch.widths, *self._ranks.share(batch.widths)):
-                    yield loss.part(prepared, start, stop, self._forward, source)
-        elif self._ranks.first:
-            yield loss.whole(prepared, self._forward)
+                for (start, stop), counts in self._held.in_step(partial(self._spans, batch.widths)):
+                    yield loss.part(prepared, start, stop, self._forward, source), counts
+        elif self._ranks.first or self._held.in_parts:
+            yield loss.whole(prepared, self._forward), self._ranks.first
+
+    def _spans(self, widths: Sequence[int], rank: int) -> list[tuple[int, int]]:
+        """The micro-batches of a process's share."""
+        return [*self._cut(widths, *self._ranks.share(widths, rank))]
 
     def _cut(self, widths: Sequence[int], first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
         """Micro-batches in the order of length: of a number of samples, or of a number of tokens, padding included."""
@@ -232,12 +253,33 @@ class Trainer:
         learns = torch.is_grad_enabled() and model in self._learners
         lay = packed if self._placement.packing else one_in_each
         with torch.set_grad_enabled(learns), self._accelerator.autocast():
-            return answers(self._models[model], [batch.sequences[column] for column in columns], lay)
+            run = partial(self._held.run, self._models[model]) if self._held.in_parts else None
+            return answers(self._models[model], [batch.sequences[column] for column in columns], lay, run)
 
     def _taken_up(self, source: str, draw: Draw, at: At = "batch_start") -> Draw:
         """The draw with what its loss wants to know of the models as they are now."""
         loss, device = self._training.loss_of(source), self._accelerator.device
-        return replace(draw, groups=loss.taken_up(draw.groups, self._forward, self._cut, source, device, at))
+        if not loss.asks(source, at):
+            return draw
+        if self._ranks.first:
+            self._held.ask("take_up", {"source": source, "draw": draw, "at": at})
+        known = loss.taken_up(draw.groups, self._forward, self._cut, source, device, at)
+        self._held.rest()
+        return replace(draw, groups=known)
+
+    def help(self, deed: str, about: Json) -> None:
+        """What another process does when the first one needs it, for models in parts."""
+        self._held.rest()
+        match deed:
+            case "gather":
+                self._held.gather_with_others(about)
+            case "take_up":
+                self._taken_up(about["source"], draw_of(about["draw"]), about["at"])
+            case "save":
+                saved_tensors(self._models[about])
+            case "checkpoint":
+                for _ in checkpoint.pieces(self._state):
+                    """Each tensor is put together by all processes; the first one writes it."""
 
     def _gradient_norms(self, step: int, loss: float) -> list[float]:
         """Global norm of each learner's gradient, before it is clipped here. Refuses what would spoil the weights."""
@@ -246,7 +288,7 @@ class Trainer:
         norms = []
         for name, learner in self._learners.items():
             limit = self._training.optimizers[name].clip_norm or math.inf
-            norm = float(self._accelerator.clip_grad_norm_(learner.model.parameters(), limit))
+            norm = float(whole(self._accelerator.clip_grad_norm_(learner.model.parameters(), limit)))
             if not math.isfinite(norm):
                 raise InvariantBroken(f"the gradient's norm is {norm} at step {step + 1}, weights untouched")
             norms.append(norm)

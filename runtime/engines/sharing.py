@@ -18,27 +18,14 @@ from ptc.runtime.ranks import Ranks
 
 
 @dataclass(frozen=True)
-class SharedEngine:
-    """The first process's engine, that is helped by the others'."""
+class Around:
+    """An engine around another."""
 
     own: Engine
-    model: str
-    ranks: Ranks
 
     @property
     def version(self) -> int:
         return self.own.version
-
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
-        """See `Engine.generate`."""
-        self.ranks.ask({"model": self.model, "version": self.version, "requests": list(requests), "sampling": sampling})
-        mine = self.own.generate(_share(requests, self.ranks), sampling)
-        shares = self.ranks.gathered(None)
-        made = [iter(mine), *(iter(_completions(share)) for share in shares[1:])]
-        return [next(made[place % self.ranks.count]) for place in range(len(requests))]
-
-    def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-        return self.own.logprobs(sequences)
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]], version: int) -> None:
         self.own.load_weights(weights, version)
@@ -48,6 +35,45 @@ class SharedEngine:
 
     def close(self) -> None:
         self.own.close()
+
+
+@dataclass(frozen=True)
+class GatheredEngine(Around):
+    """One over a module that lies in parts, and is gathered whenever it is asked something."""
+
+    gather: Callable[[], None]
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        """See `Engine.generate`."""
+        self.gather()
+        return self.own.generate(requests, sampling)
+
+    def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
+        """See `Engine.logprobs`."""
+        self.gather()
+        return self.own.logprobs(sequences)
+
+
+@dataclass(frozen=True)
+class SharedEngine(Around):
+    """The first process's engine, that is helped by the others'."""
+
+    model: str
+    ranks: Ranks
+    gather: Callable[[], None] = lambda: None
+    """What has to be done before all use their modules at once."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        """See `Engine.generate`."""
+        self.gather()
+        self.ranks.ask({"model": self.model, "version": self.version, "requests": list(requests), "sampling": sampling})
+        mine = self.own.generate(_share(requests, self.ranks), sampling)
+        shares = self.ranks.gathered(None)
+        made = [iter(mine), *(iter(_completions(share)) for share in shares[1:])]
+        return [next(made[place % self.ranks.count]) for place in range(len(requests))]
+
+    def logprobs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
+        return self.own.logprobs(sequences)
 
 
 @dataclass(frozen=True)

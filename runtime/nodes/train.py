@@ -11,6 +11,7 @@ import torch
 from ptc.compiler.graph import Node
 from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.crew import crew
+from ptc.runtime.holding import held
 from ptc.runtime.kept import Keeper
 from ptc.runtime.loading import load_models, save_model
 from ptc.runtime.losses.outside import refuse_uncallable
@@ -33,20 +34,24 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
     with crew(node, inputs, context) as ranks, reported(context) as context, ExitStack() as opened:
         folders = {name: inputs[name].path for name in node.settings["models"]}
         models = load_models(folders, training.trained, training.frozen)
-        stage = Stage(node, inputs, context, training, models, opened, ranks)
+        placement = Placement.of(context.profile)
+        holding = held(ranks, placement)
+        stage = Stage(node, inputs, context, training, models, opened, ranks, holding)
         flows = {source: stage.flow(source) for source in training.sources}
         ranks.told({source: flow.size for source, flow in flows.items()})
 
         def save(name: str, folder: Path) -> None:
+            holding.ask("save", name)
             save_model(models[name], inputs[name].path, folder)
 
         keeper = Keeper(context.kept, context.partial, save)
         observers = list(keeper.observers([watching.measure for watching in stage.watches()]))
-        trainer = Trainer(training, models, flows, context, Placement.of(context.profile), observers, ranks)
+        trainer = Trainer(training, models, flows, context, placement, observers, ranks, holding)
         keeper.refuse_beyond(trainer.steps, node.watches)
         trainer.run()
-    save_model(models[result], inputs[result].path, out)
-    for name in (*training.trained, *training.tracked):
-        if name != result:
-            (out / name).mkdir()
-            save_model(models[name], inputs[name].path, out / name)
+        save(result, out)
+        for name in (*training.trained, *training.tracked):
+            if name != result:
+                (out / name).mkdir()
+                save(name, out / name)
+        ranks.told(None)  # it is done: the others may end
