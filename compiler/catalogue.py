@@ -103,6 +103,8 @@ class Placement:
     device: str = "cpu"
     """``cpu`` or ``cuda``."""
     devices: int = 1
+    sharded: bool = False
+    """Whether each device holds a part of every model of a stage, not the whole."""
     memory: int | None = None
     """Bytes of each device; None where nobody knows."""
     micro_batch: int | None = None

@@ -1,9 +1,9 @@
 """How much memory a stage needs on each device, at most, counted from shapes: no weight is read.
 
-Training processes hold whole copies (data parallel). What stands all the time is weights, gradients, AdamW's two
-moments, the other models (without one that lies under a trained adapter, which is there already) and what the engine
-holds of its own; on top of that come, in turn, the activations and logits of a forward pass, and the cache of keys and
-values while sampling.
+Training processes hold whole copies (data parallel), or with `sharding` a part each. What stands all the time is
+weights, gradients, AdamW's two moments, the other models (without one that lies under a trained adapter, which is there
+already) and what the engine holds of its own; on top of that come, in turn, the activations and logits of a forward
+pass, and the cache of keys and values while sampling, each with what is gathered for it of models in parts.
 """
 
 from __future__ import annotations
@@ -70,11 +70,12 @@ def estimate(stage: core.Stage, placement: Placement) -> Estimate | None:
 
 def _parts(stage: core.Stage, placement: Placement, shapes: list[Shape], narrow: int, engine: int) -> Iterator[Part]:
     trained = [_trained(role, shape) for role, shape in zip(stage.learners, shapes, strict=True)]
-    yield Part("weights", WIDE * sum(shape.parameters for shape in shapes))
-    yield Part("gradients", WIDE * sum(trained))
-    yield Part("optimizer", 2 * WIDE * sum(trained))
+    devices = placement.devices if placement.sharded else 1
+    yield Part("weights", WIDE * sum(shape.parameters for shape in shapes) // devices)
+    yield Part("gradients", WIDE * sum(trained) // devices)
+    yield Part("optimizer", 2 * WIDE * sum(trained) // devices)
     others = [*_frozen(stage), *(role.init for role in stage.roles if role.verb == "track")]
-    yield Part("other models", WIDE * sum(model.type.size or 0 for model in others))
+    yield Part("other models", WIDE * sum(model.type.size or 0 for model in others) // devices)
     yield Part("judges", engine * sum(model.type.size or 0 for model in _judges(stage)))
     samples = [source.type.sampling for source in _live(stage) if source.type.sampling is not None]
     if samples and placement.copies:
@@ -84,10 +85,27 @@ def _parts(stage: core.Stage, placement: Placement, shapes: list[Shape], narrow:
     tokens = _forward_tokens(stage, placement)
     activations = sum(shape.layers * shape.hidden for shape in shapes) * ACTIVATIONS * narrow // 2
     logits = 2 * WIDE * (shapes[0].vocabulary or 0)
-    yield Part("activations and logits", tokens * (activations + logits), passing=True)
+    forward = tokens * (activations + logits)
+    if placement.sharded:
+        standing = [model.type.shape or shapes[0] for model in others]
+        gathered = _gathered(shapes, standing, narrow)
+        yield Part("activations, logits and gathered weights", forward + gathered, passing=True)
+        whole = WIDE * max(shape.parameters for shape in (*shapes, *standing))
+    else:
+        yield Part("activations and logits", forward, passing=True)
+        whole = 0
     if samples:
         held = max(SAMPLED_TOKENS, *(sampling.max_tokens for sampling in samples))
-        yield Part("cache of keys and values", held * shapes[0].cached_per_token * engine, passing=True)
+        cache = held * shapes[0].cached_per_token * engine
+        yield Part("gathered weights and cache" if whole else "cache of keys and values", whole + cache, passing=True)
+
+
+def _gathered(trained: list[Shape], standing: list[Shape], narrow: int) -> int:
+    """What lies whole on each device, of models in parts, while it computes: embeddings and heads, two blocks at a time
+    with their gradients, and all that autocast has made narrower, which is kept for the way back."""
+    ends = WIDE * sum(shape.embeddings or 0 for shape in (*trained, *trained, *standing))
+    blocks = 4 * WIDE * max(shape.blocks // shape.layers for shape in (*trained, *standing))
+    return ends + blocks + (narrow * sum(shape.blocks for shape in trained) if narrow < WIDE else 0)
 
 
 def _trained(role: core.Role, shape: Shape) -> int:

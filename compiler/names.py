@@ -105,6 +105,8 @@ NAMES: tuple[Name, ...] = (
          "Trackers that see the metrics of stages: [which](trackers.md)."),
     Name("profile", "store", ".ptc", PTC, ("output_dir",), None, "All results; `export … to` copies one elsewhere."),
     Name("profile", "devices", None, PTC, ("num_processes",), None, "What the machine has."),
+    Name("profile", "sharding", "none", PTC, ("fsdp", "fsdp_config"), None,
+         "Or `full`: each device holds a part of every model of a stage (FSDP2)."),
 )
 # fmt: on
 

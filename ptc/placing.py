@@ -33,6 +33,7 @@ def placed(profile: Profile, place: str) -> Placement:
         engine_precision=profile.engine_precision or profile.precision,
         device=profile.device,
         devices=profile.devices,
+        sharded=profile.sharding == "full",
         memory=memory,
         micro_batch=profile.micro_batch,
         copies=profile.engine == "vllm" or profile.engine_copy,

@@ -63,7 +63,7 @@ class Profile(BaseModel):
     devices: PositiveInt = 1
     """Training processes, one device each; the run starts them."""
     sharding: Literal["none", "full"] = "none"
-    """Whether the processes hold whole models or a part each."""
+    """Whether each process holds whole models, or with "full" a part of every model of the stage."""
     threads: PositiveInt = Field(default_factory=cores_here)
     """CPU threads of each process."""
     memory: Annotated[int | None, BeforeValidator(_bytes)] = None
@@ -93,6 +93,8 @@ class Profile(BaseModel):
             raise ValueError("engine_precision needs engine_copy = true: else it samples from the trainer's weights")
         if self.micro_batch is not None and self.micro_batch_tokens is not None:
             raise ValueError("micro_batch and micro_batch_tokens are two ways to say one thing: leave one out")
+        if self.sharding == "full" and self.devices == 1:
+            raise ValueError('sharding = "full" needs devices = 2 or more: one device holds the whole of a model')
         return self
 
 

@@ -177,6 +177,16 @@ def test_an_adapter_needs_gradients_for_itself_only() -> None:
     assert part(found["adapted"], "optimizer") == 2 * part(found["adapted"], "gradients")
 
 
+def test_in_parts_each_device_holds_its_share_and_what_is_gathered() -> None:
+    whole, parts = (estimates(Placement(devices=4, sharded=sharded))["sampled"] for sharded in (False, True))
+    for name in ("weights", "gradients", "optimizer", "other models"):
+        assert part(parts, name) == part(whole, name) // 4 > 0
+    assert part(parts, "gathered weights and cache") == (
+        part(whole, "cache of keys and values") + part(whole, "weights")
+    )
+    assert parts.peak < whole.peak
+
+
 def test_sampling_needs_a_cache_and_an_engine_of_its_own_a_copy() -> None:
     shared, copied = estimates(Placement())["sampled"], estimates(Placement(copies=True))["sampled"]
     assert part(shared, "the engine's copy") == 0

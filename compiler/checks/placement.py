@@ -134,8 +134,12 @@ def _sum(needed: Estimate) -> str:
 
 
 def _remedies(stage: core.Stage, place: Placement) -> list[str]:
-    """The most rows at once that would fit; else fewer parameters that receive gradient."""
+    """Models in parts, where there are several devices; the most rows at once that would fit; else fewer parameters
+    that receive gradient."""
     assert place.memory is not None
+    parts = estimate(stage, replace(place, sharded=True))
+    if place.devices > 1 and not place.sharded and parts is not None and parts.peak <= place.memory:
+        return [f'sharding = "full"  in {place.place}']
     for rows in (1 << power for power in range(10, -1, -1)):
         fewer = estimate(stage, replace(place, micro_batch=rows))
         if fewer is not None and fewer.peak <= place.memory and rows != place.micro_batch:

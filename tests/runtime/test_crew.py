@@ -42,11 +42,11 @@ class Run:
     process: subprocess.Popen[str]
 
     @staticmethod
-    def start(folder: Path) -> Run:
+    def start(folder: Path, program: str = PROGRAM, profile: str = "devices = 2\n") -> Run:
         rows = [{"prompt": f"{letter}{digit}", "answer": letter} for letter in "abcd" for digit in range(8)]
         (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (folder / "program.pt").write_text(PROGRAM)
-        (folder / "two.toml").write_text('device = "cpu"\ndevices = 2\nthreads = 1\n')
+        (folder / "program.pt").write_text(program)
+        (folder / "two.toml").write_text(f'device = "cpu"\nthreads = 1\n{profile}')
         command = [sys.executable, "-m", "ptc", "run", "program.pt", "--profile", "two.toml"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
         process = subprocess.Popen(

@@ -57,11 +57,11 @@ def test_a_missing_file(tmp_path: Path) -> None:
         load_profile(tmp_path / "none.toml")
 
 
-def test_models_in_parts_are_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, 'device = "cpu"\nsharding = "full"\n')
-    with pytest.raises(ResourceMissing, match="every training process holds whole models in this version"):
-        load_profile(path)
-    assert load_profile(path, here=False).sharding == "full"
+def test_models_in_parts_need_several_devices(tmp_path: Path) -> None:
+    with pytest.raises(InputWrong, match='sharding = "full" needs devices = 2 or more'):
+        load_profile(written(tmp_path, 'device = "cpu"\nsharding = "full"\n'))
+    path = written(tmp_path, 'device = "cpu"\ndevices = 2\nsharding = "full"\n')
+    assert load_profile(path).sharding == "full"
 
 
 def test_micro_batches_are_cut_in_one_way(tmp_path: Path) -> None:
