@@ -211,10 +211,10 @@ def test_a_head_is_asked_piece_by_piece_behind_the_forward_pass(
 @pytest.mark.slow
 def test_a_process_is_killed_and_the_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     parts = 'devices = 2\nsharding = "full"\ncheckpoint_every = 3\n'
-    for name in ("one", "two", "cut"):
+    for name in ("whole", "parts", "cut"):
         (tmp_path / name).mkdir()
-    assert Run.start(tmp_path / "one", PPO, "devices = 1\n").end()[0] == 0
-    assert Run.start(tmp_path / "two", PPO, parts).end()[0] == 0
+    assert Run.start(tmp_path / "whole", PPO, "devices = 2\n").end()[0] == 0
+    assert Run.start(tmp_path / "parts", PPO, parts).end()[0] == 0
     cut = Run.start(tmp_path / "cut", PPO, parts)
     cut.wait_for_steps(4)
     [member] = cut.members()
@@ -225,6 +225,6 @@ def test_a_process_is_killed_and_the_run_goes_on_bit_for_bit(tmp_path: Path) -> 
     assert code == 0, said
     assert "bitwise" in "".join(path.read_text() for path in (tmp_path / "cut").glob(".ptc/runs/*/metrics.jsonl"))
     for model in ("policy", "critic", "anchor", "seventh"):
-        one, two, again = (tmp_path / name / model for name in ("one", "two", "cut"))
-        assert alike(one, two)
-        assert (two / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
+        whole_ones, halves, again = (tmp_path / name / model for name in ("whole", "parts", "cut"))
+        assert alike(whole_ones, halves)
+        assert (halves / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
