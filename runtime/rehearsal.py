@@ -70,6 +70,7 @@ class Rehearsal:
         if any(root.outside is not None for root in loss.roots):
             for departure in departures(loss.prepare(batches), self.forward, 0.1 * GRADIENT[self.placement.precision]):
                 raise violated(str(departure))
+            self.held.rest()
         for value in centred(terms):
             self._hold_centred(value.largest_sum, value.scale, value.source, batches)
         if any(drops(model) for model in self.learners.values()):
