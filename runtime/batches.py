@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from ptc.runtime.distributions import Kept, read
 from ptc.runtime.sampling import seed_of
 
 TokenIds = Sequence[int]
@@ -46,9 +47,9 @@ class Sample:
     """Of a sequence in which steps are told apart: the step of each id behind the prompt, from 0 on."""
     ends: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Of a sequence of which a reward head is asked: the ids, counted from the first of the prompt, at which it is."""
-    kept: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    kept: Mapping[str, Mapping[str, Kept]] = field(default_factory=dict)
     """By sequence and name: what a model said when the rollout batch was taken up, per token that bears loss, …"""
-    kept_ends: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    kept_ends: Mapping[str, Mapping[str, Kept]] = field(default_factory=dict)
     """… or per reading of its reward head."""
 
     @property
@@ -324,11 +325,8 @@ def _pack(samples: Sequence[Sample], name: str) -> Sequences:
     )
 
 
-def _joined(values: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, torch.Tensor]:
-    return {
-        key: torch.tensor(_chained([own[key] for own in values]), dtype=torch.float32)
-        for key in (values[0] if values else ())
-    }
+def _joined(values: Sequence[Mapping[str, Kept]]) -> dict[str, torch.Tensor]:
+    return {key: torch.cat([read(own[key]) for own in values]) for key in (values[0] if values else ())}
 
 
 def _counted(places: Sequence[int], length: int) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 
 from ptc.runtime.batches import Batch, Sample, collate, in_order_of_length
+from ptc.runtime.distributions import Kept, written
 from ptc.runtime.forward import Answer, Predictions
 from ptc.runtime.losses.evaluation import Evaluation, Reading
 from ptc.runtime.losses.place import Place
@@ -90,11 +91,11 @@ def with_kept(
     renewed: dict[int, Sample] = {}
     for place, (_, sample) in enumerate(in_order_of_length(groups)):
         own = batch.slice(place, place + 1).sequences
-        kept = {name: _lists(sequences.kept) for name, sequences in own.items()}
-        kept_ends = {name: _lists(sequences.kept_ends) for name, sequences in own.items()}
-        renewed[id(sample)] = replace(sample, kept=kept, kept_ends=kept_ends)
+        tokens = {name: _listed(sequences.kept) for name, sequences in own.items()}
+        ends = {name: _listed(sequences.kept_ends) for name, sequences in own.items()}
+        renewed[id(sample)] = replace(sample, kept=tokens, kept_ends=ends)
     return [[renewed[id(sample)] for sample in group] for group in groups]
 
 
-def _lists(values: Mapping[str, torch.Tensor]) -> dict[str, list[float]]:
-    return {name: value.tolist() for name, value in values.items()}
+def _listed(values: Mapping[str, torch.Tensor]) -> dict[str, Kept]:
+    return {name: written(value) for name, value in values.items()}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import loss_expressions as e
 import pytest
 import torch
-from loss_cases import assert_same, evaluate, forward_of, gradient_of, rollouts, tiny_model
+from loss_cases import VOCABULARY, assert_same, evaluate, forward_of, gradient_of, rollouts, tiny_model
 from suitable import NAMES, program
 
 from ptc import api
 from ptc.runtime.batches import Draw, collate
+from ptc.runtime.distributions import read, written
 from ptc.runtime.loss import Loss, losses_of
 from ptc.runtime.ranks import Ranks
 from ptc.runtime.stateless import Stateless
@@ -61,16 +63,45 @@ def test_it_keeps_them_through_later_updates_and_any_choice_of_prompts() -> None
     assert value != pytest.approx(1.0, abs=1e-3)
 
 
-def test_what_was_said_then_is_written_down_with_the_samples() -> None:
-    import json
+def divergence(then: dict[str, Any]) -> dict[str, Any]:
+    """From what the policy says now to a distribution, over the whole vocabulary."""
+    own = e.logp_all("m0")
+    return e.per_sample(e.reduce("sum", e.apply("mul", e.apply("exp", own), e.apply("sub", own, then)), "vocab"))
 
-    policy = tiny_model(1)
-    loss = Loss([(1.0, ratio("batch_start"))])
-    taken = loss.taken_up(GROUPS, forward_of(policy), in_pairs)
-    written = json.loads(json.dumps({"groups": taken, "metrics": {}, "prompts": []}, default=vars))
-    [one, other] = (collate(groups).sequences["response"].kept for groups in (taken, draw_of(written).groups))
+
+AT_START = {"numbers": ratio("batch_start"), "distributions": divergence({**e.logp_all("m0"), "at": "batch_start"})}
+
+
+@pytest.mark.parametrize("what", AT_START)
+def test_what_was_said_then_is_written_down_with_the_samples(what: str) -> None:
+    loss = Loss([(1.0, AT_START[what])])
+    taken = loss.taken_up(GROUPS, forward_of(tiny_model(1)), in_pairs)
+    text = json.dumps({"groups": taken, "metrics": {}, "prompts": []}, default=vars)
+    [one, other] = (collate(groups).sequences["response"].kept for groups in (taken, draw_of(json.loads(text)).groups))
     assert one.keys() == other.keys() and one
     assert all(torch.equal(one[name], other[name]) for name in one)
+    if what == "distributions":
+        assert all(value.shape[1] == VOCABULARY for value in one.values())
+        numbers = sum(value.numel() for value in one.values())
+        assert len(text) < 6 * numbers + 400 * sum(map(len, GROUPS))  # in base64, not spelled out
+
+
+def test_distributions_of_then_are_those_of_a_model_that_stands_still() -> None:
+    policy, then = tiny_model(1), tiny_model(1)
+    loss = Loss([(1.0, AT_START["distributions"])])
+    taken = loss.taken_up(GROUPS, forward_of(policy), in_pairs)
+    moved(policy)
+    value, gradient = evaluate(
+        AT_START["distributions"], collate(taken), policy, slices=[(0, 3), (3, len(collate(taken).prompt))]
+    )
+    expected, slope = evaluate(divergence(e.logp_all("m1")), collate(GROUPS), policy, then)
+    assert value == pytest.approx(expected, rel=1e-5) and value > 0.001
+    assert_same(gradient, slope)
+
+
+def test_a_sample_without_a_token_brings_no_distribution() -> None:
+    nothing = torch.zeros(0, 7)
+    assert read(written(nothing)).shape == (0, 7)
 
 
 def test_a_loss_that_asks_nothing_of_the_start_leaves_samples_as_they_are() -> None:
