@@ -204,8 +204,6 @@ class Role:
     init: Model
     span: Span
     stage: str
-    used_span: Span
-    """Where its initial model is named."""
     tracking: Tracking | None = None
     """How a tracked role follows; None for others."""
 

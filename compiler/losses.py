@@ -8,7 +8,6 @@ much likelier a token is under the trainer's weights than it was under the sampl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.core import Expression
@@ -74,53 +73,8 @@ def has_kl(term: core.Term) -> bool:
     return any(role in term.anchors for part in term.loss.walk() for role in part.models)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """An estimate of KL(learner || other) with gradient, from the tokens that were drawn."""
-
-    kind: str
-    """``k1``, ``k2`` or ``k3``."""
-    other: core.Role
-    weighted: bool
-    """Whether an importance weight or ratio multiplies it."""
-
-
-def kl_estimates(term: core.Term) -> tuple[Estimate, ...]:
-    """The estimators of a KL that stand in the loss."""
-    return tuple(dict.fromkeys(_estimates(term.loss)))
-
-
-def _estimates(loss: Expression) -> Iterator[Estimate]:
-    waiting, seen = [(loss, False)], set[tuple[int, bool]]()
-    while waiting:
-        part, weighted = waiting.pop()
-        if part.op == "stop" or (id(part), weighted) in seen:
-            continue
-        seen.add((id(part), weighted))
-        kind, q = _estimator(part)
-        if q is not None:
-            yield Estimate(kind, q.args[0].models[0], weighted)
-            continue
-        for arg in part.args:
-            beside = part.op == "mul" and any(_weighs(other) for other in part.args if other is not arg)
-            waiting.append((arg, weighted or beside))
-
-
 def _weighs(factor: Expression) -> bool:
     return any(_is_weight(part) or (part.op == "exp" and _compares_with_itself(part)) for part in factor.walk())
-
-
-def _estimator(part: Expression) -> tuple[str, Expression | None]:
-    """``exp(q) - q - 1``, ``q * q / 2`` or ``-q``, with q the log-ratio of another model to the learner."""
-    match part:
-        case Expression(op="sub", args=(Expression(op="sub", args=(Expression(op="exp", args=(q,)), again)), one)):
-            return "k3", q if q == again and one.constant == 1 and _log_ratio(q) else None
-        case Expression(op="mul", args=(half, Expression(op="mul", args=(q, again)))):
-            return "k2", q if q == again and half.constant == 0.5 and _log_ratio(q) else None
-        case Expression(op="neg", args=(q,)):
-            return "k1", q if _log_ratio(q) else None
-        case _:
-            return "", None
 
 
 def _log_ratio(q: Expression) -> bool:
@@ -147,8 +101,12 @@ def unweighted_estimators(loss: Expression) -> Iterator[Expression]:
 
 
 def is_k3(part: Expression) -> bool:
-    kind, q = _estimator(part)
-    return kind == "k3" and q is not None
+    """``exp(q) - q - 1`` with q the log-ratio of another model to the learner."""
+    match part:
+        case Expression(op="sub", args=(Expression(op="sub", args=(Expression(op="exp", args=(q,)), again)), one)):
+            return q == again and one.constant == 1 and _log_ratio(q)
+        case _:
+            return False
 
 
 def contexts(loss: Expression, role: core.Role) -> frozenset[object]:

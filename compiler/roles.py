@@ -39,7 +39,7 @@ class Roles:
             draft.sound = False
             draft.scope.entries.setdefault(statement.name.id, Entry(Poison(), statement.name.span))
             return
-        role = core.Role(verb, statement.name.id, init, statement.span, draft.name, statement.value.span, tracking)
+        role = core.Role(verb, statement.name.id, init, statement.span, draft.name, tracking)
         draft.roles.append(role)
         self.findings.typed.append(role)
         draft.scope.declare(statement.name, role)

@@ -111,7 +111,6 @@ class Binary(Node):
     op: str
     left: Expr
     right: Expr
-    op_span: Span
 
 
 @dataclass(frozen=True, eq=False)

@@ -412,7 +412,7 @@ class Builder:
 
     def _binary(self, children: list[Child], span: Span) -> ast.Expr:
         op = children[1]
-        return ast.Binary(span, str(op), self._expr(children[0]), self._expr(children[2]), self._span(op))
+        return ast.Binary(span, str(op), self._expr(children[0]), self._expr(children[2]))
 
     def _unary(self, children: list[Child], span: Span) -> ast.Expr:
         return ast.Unary(span, str(children[0]), self._expr(children[1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,11 +69,6 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
     found = [diagnostic.severity for diagnostic in diagnostics]
     counts = [(severity, found.count(severity)) for severity in ("error", "warning", "note")]
     return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts if count)
-
-
-def wants_colour(is_terminal: bool) -> bool:
-    """Colour on terminals, unless NO_COLOR or a dumb terminal says otherwise."""
-    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 # Places --------------------------------------------------------------------------------------------------------------

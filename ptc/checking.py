@@ -87,18 +87,17 @@ def show(result: CheckResult, out: TextIO) -> None:
 
 def verdict(result: CheckResult) -> str:
     """``ok``, or ``2 errors, 1 warning``."""
-    counts = []
-    for severity in ("error", "warning", "note"):
-        count = sum(1 for diagnostic in result.diagnostics if diagnostic.severity == severity)
-        if count:
-            counts.append(f"{count} {severity}{'' if count == 1 else 's'}")
+    from ptc.lang.render import summary
+
+    counts = summary(result.diagnostics)
     if not counts:
         return "ok"
-    return ", ".join(counts) if is_wrong(result) else "ok, " + ", ".join(counts)
+    return counts if is_wrong(result) else f"ok, {counts}"
 
 
 def coloured(out: TextIO) -> bool:
-    return out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    """On terminals, unless NO_COLOR or a dumb terminal says otherwise."""
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _document(result: CheckResult, ok: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ cuts are in `runtime.rendering`, on which this is built.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -119,8 +119,9 @@ def fit_length(
     return fitted
 
 
-def refuse_overlong(context: int, prompt_tokens: int, max_tokens: int) -> None:
+def refuse_overlong(context: int, prompts: Iterable[Sequence[int]], max_tokens: int) -> None:
     """Raises `InputWrong` if a prompt and its completion, at their longest, do not fit into a model's context."""
+    prompt_tokens = max(map(len, prompts), default=0)
     if prompt_tokens + max_tokens > context:
         raise InputWrong(
             f"a prompt of {prompt_tokens} tokens and max_tokens = {max_tokens} do not fit into the model's "

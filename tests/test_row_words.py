@@ -5,21 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from row_expressions import column, constant, op
 
 from ptc.compiler.row_words import in_words
-
-
-def column(name: str) -> dict[str, Any]:
-    return {"op": "column", "name": name}
-
-
-def constant(value: Any) -> dict[str, Any]:
-    return {"op": "constant", "value": value}
-
-
-def op(name: str, *args: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"op": name, "args": list(args), **more}
-
 
 A, B = column("a"), column("b")
 ONE = op("eq", A, constant(1))

@@ -96,7 +96,7 @@ class Maker:
             case "unary":
                 return ast.Unary(HERE, self.pick(("-", "not")), inner())
             case "binary":
-                return ast.Binary(HERE, self.pick(OPERATORS), inner(), inner(), HERE)
+                return ast.Binary(HERE, self.pick(OPERATORS), inner(), inner())
             case "member":
                 return ast.Member(HERE, inner(), self.field())
             case "list":

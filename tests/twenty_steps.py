@@ -53,6 +53,12 @@ def program(objective: str, *body: str, rate: float, batch: str = f"{BATCH} samp
     )
 
 
+def sequential(folder: Path, **settings: Any) -> dict[str, Any]:
+    """What TRL is told where it goes through rows in the order in which they are given."""
+    order = {"train_sampling_strategy": "sequential", "per_device_train_batch_size": BATCH, "max_steps": STEPS}
+    return runs.arguments(folder, learning_rate=1e-3, **order, **settings)
+
+
 def sft(folder: Path) -> Steps:
     from trl import SFTConfig, SFTTrainer
 
@@ -60,13 +66,7 @@ def sft(folder: Path) -> Steps:
     runs.write(folder / "rows.jsonl", rows)
     model = runs.tiny(folder / "model", 1)
     drawn = runs.ours(folder, program("sft", "train policy = base", "minimize sft(rows, policy)", rate=1e-3))
-    settings = runs.arguments(
-        folder,
-        learning_rate=1e-3,
-        per_device_train_batch_size=BATCH,
-        max_steps=STEPS,
-        train_sampling_strategy="sequential",
-    )
+    settings = sequential(folder)
     trainer = SFTTrainer(str(model), args=SFTConfig(**settings), train_dataset=runs.in_order(rows, drawn))
     return compared(folder, trainer)
 
@@ -79,13 +79,7 @@ def dpo(folder: Path) -> Steps:
     model = runs.tiny(folder / "model", 1)
     body = ("train policy = base", "freeze reference = base", "minimize dpo(rows, policy, reference)")
     drawn = runs.ours(folder, program("dpo", *body, rate=1e-3))
-    settings = runs.arguments(
-        folder,
-        learning_rate=1e-3,
-        per_device_train_batch_size=BATCH,
-        max_steps=STEPS,
-        train_sampling_strategy="sequential",
-    )
+    settings = sequential(folder)
     trainer = DPOTrainer(str(model), args=DPOConfig(**settings), train_dataset=runs.in_order(rows, drawn))
     return compared(folder, trainer)
 
@@ -160,14 +154,7 @@ def reward_model(folder: Path) -> Steps:
         'model start = reward_head(local.model("base"))\nexport start to "model"',
     )
     drawn = runs.ours(folder, text)
-    settings = runs.arguments(
-        folder,
-        learning_rate=1e-3,
-        center_rewards_coefficient=0.01,
-        per_device_train_batch_size=BATCH,
-        max_steps=STEPS,
-        train_sampling_strategy="sequential",
-    )
+    settings = sequential(folder, center_rewards_coefficient=0.01)
     trainer = RewardTrainer(
         str(folder / "model"), args=RewardConfig(**settings), train_dataset=runs.in_order(rows, drawn)
     )

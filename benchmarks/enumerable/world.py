@@ -71,18 +71,8 @@ class Stage:
     @property
     def text(self) -> str:
         called = [part.split("(")[0].split("*")[-1].strip() for part in self.loss.split(" + ")]
-        return PROGRAM.format(
-            objectives=", ".join(dict.fromkeys(called)),
-            roles="\n  ".join(self.roles),
-            sources="\n  ".join(self.sources),
-            columns=self.columns,
-            loss=self.loss,
-            batch=self.batch,
-            steps=self.steps,
-            lr=self.lr,
-            beta2=self.beta2,
-            settings=self.settings,
-        )
+        lines = {"roles": "\n  ".join(self.roles), "sources": "\n  ".join(self.sources)}
+        return PROGRAM.format(**{**vars(self), **lines, "objectives": ", ".join(dict.fromkeys(called))})
 
     def node(self, seed: int) -> Node:
         """What the compiler makes of it, in a run of this seed."""

@@ -15,9 +15,6 @@ from ptc.compiler.graph import Json
 from ptc.compiler.rows import ordered
 from ptc.compiler.values import Unknown
 
-ALWAYS = ("n", "temperature", "top_p", "top_k", "max_tokens", "seed")
-"""Settings of a `sample` that its document always has; the others where they are not the default."""
-
 
 def shape_of(settings: dict[str, Json]) -> core.Sampling:
     """The sampling distribution that the settings of a call name."""

@@ -70,9 +70,7 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """See `Engine.generate`. Raises `InputWrong` if prompt and completion do not fit into the model's context."""
-        refuse_overlong(
-            self._context, max((len(one.prompt_tokens) for one in requests), default=0), sampling.max_tokens
-        )
+        refuse_overlong(self._context, [one.prompt_tokens for one in requests], sampling.max_tokens)
         results: dict[tuple[int, int], list[Completion]] = {}
         with self._inference():
             for batch in self._batches(self._groups(requests), sampling.max_tokens):

@@ -78,9 +78,7 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
         """See `Engine.generate`. Raises `InputWrong` if prompt and completion do not fit into the model's context."""
-        refuse_overlong(
-            self._context, max((len(one.prompt_tokens) for one in requests), default=0), sampling.max_tokens
-        )
+        refuse_overlong(self._context, [one.prompt_tokens for one in requests], sampling.max_tokens)
         prompts = [one.prompt_tokens for one in requests for _ in one.seeds]
         settings = [self._sampling_params(sampling, seed) for one in requests for seed in one.seeds]
         outputs = iter(self._run(prompts, settings))
@@ -94,7 +92,7 @@ class VllmEngine:
 
         settings = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False)
         whole = [[*prompt, *response] for prompt, response in sequences]
-        refuse_overlong(self._context, max(map(len, whole), default=0), 1)
+        refuse_overlong(self._context, whole, 1)
         outputs = self._run(whole, [settings] * len(whole))
         return [
             [output.prompt_logprobs[index][tokens[index]].logprob for index in range(len(prompt), len(tokens))]

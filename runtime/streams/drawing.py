@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
@@ -63,6 +63,21 @@ class Stream(Protocol):
         """The rows of these units for the step after `step` updates."""
 
 
+class Root:
+    """A stream with units of its own."""
+
+    _units: Sequence[Any]
+    """For each of them what finds its rows again."""
+
+    @property
+    def size(self) -> int:
+        return len(self._units)
+
+    @property
+    def origin(self) -> Self:
+        return self
+
+
 class Upon:
     """A stream that stands upon another, with its units."""
 
@@ -99,7 +114,7 @@ class Remembered(Upon):
         return self._last[1]
 
 
-class Standing:
+class Standing(Root):
     """Rows that are there already. A unit is a row of prompts, or a prompt with all its responses."""
 
     below: Sequence[Stream] = ()
@@ -108,14 +123,6 @@ class Standing:
         self.rows = rows
         self.responded = responded
         self._units = by_prompt(rows) if responded else [[row] for row in range(rows.num_rows)]
-
-    @property
-    def size(self) -> int:
-        return len(self._units)
-
-    @property
-    def origin(self) -> Stream:
-        return self
 
     @cached_property
     def prompts(self) -> list[str]:

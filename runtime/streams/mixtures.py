@@ -12,11 +12,11 @@ import pyarrow as pa
 from ptc.runtime.expressions import PARTNER
 from ptc.runtime.joining import joined
 from ptc.runtime.sampling import seed_of
-from ptc.runtime.streams.drawing import UNIT, Drawing, Stream, Upon, combined, moved, whole
+from ptc.runtime.streams.drawing import UNIT, Drawing, Root, Stream, Upon, combined, moved, whole
 from ptc.runtime.tables import column, with_columns
 
 
-class Mixed:
+class Mixed(Root):
     """Several streams as one: all their units, or as many of each as the weights say."""
 
     def __init__(self, streams: Sequence[Stream], weights: Sequence[float] | None, seed: int) -> None:
@@ -26,14 +26,6 @@ class Mixed:
             for part, count in enumerate(_shares([stream.size for stream in streams], weights))
             for unit in _chosen(streams[part].size, count, seed_of(seed, "mix", part))
         ]
-
-    @property
-    def size(self) -> int:
-        return len(self._units)
-
-    @property
-    def origin(self) -> Stream:
-        return self
 
     @cached_property
     def prompts(self) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, Progress
@@ -77,3 +79,13 @@ class World:
         folder = self.root / f"artifact{self._count}"
         folder.mkdir()
         return folder
+
+
+def counts(artifact: Artifact) -> list[dict[str, Any]]:
+    table: list[dict[str, Any]] = pq.read_table(artifact.path / "counts.parquet").to_pylist()
+    return table
+
+
+def summary(artifact: Artifact) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((artifact.path / "summary.json").read_text())
+    return document

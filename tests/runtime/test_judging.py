@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-from nodes_world import World
+from nodes_world import World, counts, summary
 from small_chat import save, small_model, small_tokenizer
 from transformers import AutoModelForSequenceClassification, Qwen3ForSequenceClassification
 
@@ -127,16 +126,6 @@ def folders(world: World, tmp_path: Path) -> dict[str, Artifact]:
 
 SAMPLING = {"n": 4, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 6, "draw": 1, "seed": 1}
 LEARNED = {"scorers": [{"kind": "reward_model", "weight": 2.0, "verifier": {"name": "reward_model", "options": {}}}]}
-
-
-def counts(artifact: Artifact) -> list[dict[str, Any]]:
-    table: list[dict[str, Any]] = pq.read_table(artifact.path / "counts.parquet").to_pylist()
-    return table
-
-
-def summary(artifact: Artifact) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((artifact.path / "summary.json").read_text())
-    return document
 
 
 def test_a_score_node_asks_a_reward_model(tmp_path: Path) -> None:

@@ -8,22 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from nodes_world import World
+from row_expressions import column, constant, op
 
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.choosing import COUNTS, counts
 from ptc.runtime.expressions import evaluate
-
-
-def column(name: str) -> dict[str, Any]:
-    return {"op": "column", "name": name}
-
-
-def constant(value: Any) -> dict[str, Any]:
-    return {"op": "constant", "value": value}
-
-
-def op(name: str, *args: dict[str, Any]) -> dict[str, Any]:
-    return {"op": name, "args": list(args)}
 
 
 def over_group(name: str, *args: dict[str, Any], **more: str) -> dict[str, Any]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-from nodes_world import Pieces, World
+from nodes_world import Pieces, World, counts, summary
 
 from ptc.runtime.artifacts import Artifact, Interrupted, Progress
 
@@ -40,16 +37,6 @@ def prompts(world: World, count: int) -> Artifact:
 
 def model(world: World, rows: Artifact) -> Artifact:
     return world.run("new_model", SHAPE, tokenizer=world.run("characters", rows=rows))
-
-
-def counts(artifact: Artifact) -> list[dict[str, Any]]:
-    table: list[dict[str, Any]] = pq.read_table(artifact.path / "counts.parquet").to_pylist()
-    return table
-
-
-def summary(artifact: Artifact) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((artifact.path / "summary.json").read_text())
-    return document
 
 
 def test_score_gives_rewards_and_words(tmp_path: Path) -> None:

@@ -11,22 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from nodes_world import World
+from row_expressions import column, constant, op
 
 from ptc.runtime.artifacts import InputWrong, ResourceMissing
 from ptc.runtime.expressions import columns_of, evaluate
 from ptc.runtime.tables import read_rows
-
-
-def column(name: str) -> dict[str, Any]:
-    return {"op": "column", "name": name}
-
-
-def constant(value: Any) -> dict[str, Any]:
-    return {"op": "constant", "value": value}
-
-
-def op(name: str, *args: dict[str, Any]) -> dict[str, Any]:
-    return {"op": name, "args": list(args)}
 
 
 def prompted(world: World, count: int = 400) -> Any:

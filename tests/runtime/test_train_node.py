@@ -75,6 +75,15 @@ class World:
         train(node, inputs, out, replace(stage.context(node), watched=watched))
         return stage
 
+    def cut(self, document: dict[str, Json]) -> Stage:
+        """Interrupted behind its second step, and resumed."""
+        stage = Stage.at(self.folder / "cut-partial", interrupt_after=2)
+        with pytest.raises(Interrupted):
+            self.train(document, "cut", stage)
+        stage.interrupt_after = None
+        (self.folder / "cut").rmdir()
+        return self.train(document, "cut", stage)
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -127,12 +136,7 @@ def test_a_live_stage_resumes_bit_for_bit(world: World, objective: str) -> None:
     document = live(getattr(expressions, objective)(), *([EXACT] if objective == "grpo" else []))
     whole = world.train(document, "whole")
     assert set(whole.rows[-1]) >= {"completions/mean_length", "completions/clipped_ratio", "num_tokens"}
-    stage = Stage.at(world.folder / "cut-partial", interrupt_after=2)
-    with pytest.raises(Interrupted):
-        world.train(document, "cut", stage)
-    stage.interrupt_after = None
-    (world.folder / "cut").rmdir()
-    world.train(document, "cut", stage)
+    stage = world.cut(document)
     assert weights(world, "cut").keys() == weights(world, "whole").keys()
     assert all(torch.equal(tensor, weights(world, "whole")[name]) for name, tensor in weights(world, "cut").items())
     assert stage.metric("loss") == whole.metric("loss")
@@ -151,12 +155,7 @@ def test_what_is_drawn_again_or_paired_resumes_bit_for_bit(
 ) -> None:
     document = live(getattr(expressions, loss)(), *steps, budget=4)
     whole = world.train(document, "whole")
-    stage = Stage.at(world.folder / "cut-partial", interrupt_after=2)
-    with pytest.raises(Interrupted):
-        world.train(document, "cut", stage)
-    stage.interrupt_after = None
-    (world.folder / "cut").rmdir()
-    world.train(document, "cut", stage)
+    stage = world.cut(document)
     assert all(torch.equal(tensor, weights(world, "whole")[name]) for name, tensor in weights(world, "cut").items())
     assert stage.metric("loss") == whole.metric("loss") and any(stage.metric("grad_norm"))
 
@@ -344,12 +343,7 @@ def test_a_tracked_model_samples_and_is_left_in_a_folder_of_its_own(world: World
         assert torch.equal(tensor, entry[name]) or not torch.equal(tracked[name], tensor)
     AutoModelForCausalLM.from_pretrained(world.folder / "whole" / "m1")
     AutoTokenizer.from_pretrained(world.folder / "whole" / "m1")
-    stage = Stage.at(world.folder / "cut-partial", interrupt_after=2)
-    with pytest.raises(Interrupted):
-        world.train(document, "cut", stage)
-    stage.interrupt_after = None
-    (world.folder / "cut").rmdir()
-    world.train(document, "cut", stage)
+    stage = world.cut(document)
     again = load_file(world.folder / "cut" / "m1" / "model.safetensors")
     assert all(torch.equal(tensor, again[name]) for name, tensor in tracked.items())
     assert stage.metric("loss") == whole.metric("loss")
