@@ -180,11 +180,11 @@ class Imports:
                 if name.id not in known[module]:
                     self._not_in_library(module, name, known)
                 else:
-                    thing = self._thing(module, name, statement, declarations)
+                    thing = self._thing(module, name, declarations)
             declarations.made.whole &= thing is not None
             declarations.scope.declare(name, thing if thing is not None else Poison(), imported=True)
 
-    def _thing(self, module: str, name: ast.Name, statement: ast.Import, declarations: Declarations) -> Thing | None:
+    def _thing(self, module: str, name: ast.Name, declarations: Declarations) -> Thing | None:
         if module == "std.verifiers":
             return self.catalogue.verifiers[name.id]
         if module == "std.recipes":

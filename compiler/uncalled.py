@@ -38,7 +38,7 @@ def read_uncalled(recipe: Recipe, declarations: Declarations) -> None:
     scope = Scope(findings, recipe.outer, path=f"{recipe.name}.")
     scope.unread = recipe.outer.unread | frozenset(unread_words(recipe.declaration.body.statements))
     for parameter in recipe.declaration.parameters:
-        scope.entries[parameter.name.id] = Entry(_stand_in(parameter, recipe, scope), parameter.name.span)
+        scope.entries[parameter.name.id] = Entry(_stand_in(parameter, recipe), parameter.name.span)
     declarations.for_nothing(scope, recipe.declaration.body.span).all(recipe.declaration.body.statements)
     _keep(findings, before)
     del findings.absent[absent:]
@@ -50,7 +50,7 @@ def _keep(findings: Findings, before: int) -> None:
     findings.found[before:] = [each for each in found if each.code[0] in SAID or each.code in ALSO]
 
 
-def _stand_in(parameter: ast.Parameter, recipe: Recipe, scope: Scope) -> Thing:
+def _stand_in(parameter: ast.Parameter, recipe: Recipe) -> Thing:
     """Something of the type of a parameter of which nothing else is known."""
     name, span = parameter.name.id, parameter.span
     match parameter.type.name:

@@ -221,7 +221,7 @@ def _where(tokens: list[Token], frames: tuple[Frame, ...], word: Span, line: int
         return "statement"
     last, own = tokens[-1], frame.tokens
     if last.text == "." and last.kind == "sign":
-        return _dotted(tokens, word, frames)
+        return _dotted(tokens, frames)
     if last.text == "|>":
         return "step"
     if last.text == "@":
@@ -237,7 +237,7 @@ def _where(tokens: list[Token], frames: tuple[Frame, ...], word: Span, line: int
     return _in_block(frame, line, word)
 
 
-def _dotted(tokens: list[Token], word: Span, frames: tuple[Frame, ...]) -> Where:
+def _dotted(tokens: list[Token], frames: tuple[Frame, ...]) -> Where:
     dot = tokens[-1]
     if frames[-1].tokens and frames[-1].tokens[0].text == "from" and frames[-1].block == "file":
         return "module"

@@ -12,10 +12,8 @@ from ptc.lang.suggest import closest
 from ptc.lang.units import UNITS, spelled
 
 
-def _error(
-    code: str, name: str, title: str, *labels: Label, notes: tuple[str, ...] = (), helps: tuple[str, ...] = ()
-) -> Diagnostic:
-    return Diagnostic(code, name, "error", title, labels, notes, helps)
+def _error(code: str, name: str, title: str, *labels: Label, helps: tuple[str, ...] = ()) -> Diagnostic:
+    return Diagnostic(code, name, "error", title, labels, helps=helps)
 
 
 def expected(

@@ -36,7 +36,7 @@ QUIET_SECONDS = 15.0
 """Without a terminal, a running node says no more often than this how far it is."""
 
 
-def telling(metrics: Mapping[str, float], most: int = 4) -> str:
+def telling(metrics: Mapping[str, float]) -> str:
     """The few metrics that say how it goes: ``reward 0.41 · pass@1 63.2% · loss 0.012``."""
     values: dict[str, float] = {}
     for name, value in metrics.items():
@@ -44,7 +44,7 @@ def telling(metrics: Mapping[str, float], most: int = 4) -> str:
         if short in SHOWN:
             values[short] = value
     shown = [form.format(values[name]) for name, form in SHOWN.items() if name in values]
-    return " · ".join(shown[:most])
+    return " · ".join(shown[:4])
 
 
 def duration(seconds: float) -> str:

@@ -25,9 +25,9 @@ KINDS = {LANGUAGE: "AutoModelForCausalLM", REWARD: "AutoModelForSequenceClassifi
 KINDS[VALUE] = "AutoModelForTokenClassification"
 
 
-def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel | PeftModel:
+def load_model(folder: Path) -> PreTrainedModel | PeftModel:
     """The model of an artifact. Of an adapted one the adapter learns and the base stands still."""
-    base = load_base(folder, dtype)
+    base = load_base(folder)
     return load_adapter(base, folder / ADAPTER) if is_adapted(folder) else base
 
 

@@ -69,11 +69,11 @@ class Judge:
     Raises `ResourceMissing` if the verifier's package is not installed.
     """
 
-    def __init__(self, verifier: Mapping[str, Json], workers: int = 1, deadline: float | None = None) -> None:
+    def __init__(self, verifier: Mapping[str, Json], workers: int = 1) -> None:
         self.signature = signature_of(verifier)
         self.options: Mapping[str, Json] = verifier.get("options") or {}
         _require_package(self.signature.package, self.signature.name)
-        limit = deadline or (EXTERN_DEADLINE if "target" in verifier else DEADLINE)
+        limit = EXTERN_DEADLINE if "target" in verifier else DEADLINE
         self._outside = "target" in verifier
         self._pool = None if self.signature.inline else Pool(verifier, workers, limit)
         self._judged = 0

@@ -115,10 +115,10 @@ class World:
         write_characters(pa.table({"text": ["".join(PROMPTS) + LETTERS]}), self.tokenizer_folder)
         self.tokenizer = AutoTokenizer.from_pretrained(self.tokenizer_folder)
 
-    def ids(self, text: str, ended: bool = True) -> Response:
-        """A response as tokens."""
+    def ids(self, text: str) -> Response:
+        """A response as tokens, its end included."""
         ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return (*ids, self.tokenizer.eos_token_id) if ended else ids
+        return (*ids, self.tokenizer.eos_token_id)
 
     def text(self, response: Response) -> str:
         """What a verifier is shown of it."""

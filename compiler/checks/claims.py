@@ -38,7 +38,7 @@ def check_role_claim_unsupported(view: View, findings: Findings) -> None:
     """R305: `expands` from the learner's own samples alone (support of RLVR within that of its base, 2507.14843)."""
     for stage, claim in claims(view, "expands"):
         rows = learned_from(stage)
-        if imitates_itself(view, stage) or not all(_own_samples(view, source, stage.learner) for source in rows):
+        if imitates_itself(stage) or not all(_own_samples(view, source, stage.learner) for source in rows):
             continue
         if any(source.type.guidance for source in rows) or any(explores(term) for term in stage.terms):
             continue
@@ -60,7 +60,7 @@ def _own_samples(view: View, source: core.Source, learner: core.Role) -> bool:
 def check_imitates_itself(view: View, findings: Findings) -> None:
     """R316: a claim on imitating one's own samples as they come, which changes nothing in expectation."""
     for stage, claim in claims(view, "expands", "reshapes"):
-        if imitates_itself(view, stage):
+        if imitates_itself(stage):
             source = learned_from(stage)[0]
             findings.add(
                 "R316",
@@ -76,7 +76,7 @@ def _verifier(one: core.Eval) -> str:
     return next((scorer.name for scorer in one.scorers if scorer.kind in ("verifier", "extern")), "exact")
 
 
-def imitates_itself(view: View, stage: core.Stage) -> bool:
+def imitates_itself(stage: core.Stage) -> bool:
     """Whether everything a stage does is to imitate samples of its own weights, unchanged and unchosen."""
     return not teachers(stage) and all(
         not on_policy(term) and not term.anchors and _unchosen(source, stage.learner)

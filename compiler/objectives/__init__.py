@@ -62,7 +62,7 @@ class Objectives:
         objective = scope.look_up(expr.callee, (Objective,), "an objective")
         if not isinstance(objective, Objective):
             return None
-        types = Types(self.findings).of(objective, expr.span, scope)
+        types = Types(self.findings).of(objective, expr.span)
         if types is None:
             return None
         call = Call(

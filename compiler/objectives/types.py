@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.mathematics.columns import TEXT_COLUMNS
 from ptc.compiler.objectives.call import MODEL_TYPES, NUMBER_TYPES, SOURCE_TYPE, columns_of
-from ptc.compiler.scope import Objective, Scope
+from ptc.compiler.scope import Objective
 from ptc.lang import ast
 from ptc.lang.diagnostic import Label
 from ptc.lang.source import Span
@@ -23,7 +23,7 @@ class Types:
 
     findings: Findings
 
-    def of(self, objective: Objective, call: Span, scope: Scope) -> Mapping[str, ast.Type] | None:
+    def of(self, objective: Objective, call: Span) -> Mapping[str, ast.Type] | None:
         """The types of the parameters, by name; None after a report."""
         types = {p.name.id: p.type for p in objective.declaration.parameters}
         sound = all([self._known(objective, kind, call) for kind in types.values()])

@@ -78,12 +78,12 @@ def _check_free(document: Document, symbol: Symbol, name: str) -> None:
         if taken is not None:
             line, _ = document.source.position(taken.span.start)
             raise CannotRename(f"`{name}` is declared already, in line {line}")
-    for inner in _below(document, symbol):
+    for inner in _below(symbol):
         if name in inner:
             raise CannotRename(f"`{name}` is declared already, inside what sees `{symbol.name}`")
 
 
-def _below(document: Document, symbol: Symbol) -> Iterator[Mapping[str, Symbol]]:
+def _below(symbol: Symbol) -> Iterator[Mapping[str, Symbol]]:
     """The names of every scope from which the symbol can be seen."""
     rest = list(symbol.scope.inner)
     while rest:

@@ -25,7 +25,6 @@ class FakeEngine:
         *,
         version: int = 0,
         deaf: bool = False,
-        dtype: torch.dtype = torch.float32,
         decode: Decode | None = None,
     ) -> None:
         """`decode` is needed where completions end behind texts."""
@@ -34,7 +33,6 @@ class FakeEngine:
         self._end_tokens = sorted(end_tokens)
         self._version = version
         self._deaf = deaf
-        self._dtype = dtype
         self._fingerprints: dict[str, Fingerprint] = {}
         self.generated = 0
         """Completions made so far: what a test counts to see that nothing was sampled twice."""
@@ -60,7 +58,7 @@ class FakeEngine:
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]], version: int) -> None:
         self._version = version
         if not self._deaf:
-            self._fingerprints = {name: fingerprint(tensor, self._dtype) for name, tensor in weights}
+            self._fingerprints = {name: fingerprint(tensor, torch.float32) for name, tensor in weights}
 
     def fingerprints(self) -> Mapping[str, Fingerprint]:
         return self._fingerprints

@@ -434,7 +434,7 @@ def test_signature(client: Client) -> None:
         ("  budget    = 450 steps\n", "", "Write `budget = 100 steps`"),
         ("sample(policy, n = 8, temp", "sample(cold_start, n = 8, temp", "Write `|> sample(policy, n = 8)`"),
         ("|> keep(.reward == 1)", "|> filter(.reward == 1)", "Replace with `keep`"),
-        ("clip_high = 0.28", "epsilon_high = 0.28", "Write `clip_high`"),
+        ("clip_high = 0.28", "epsilon_high = 0.28", "Write `clip_high = 0.28`"),
         ("from std.verifiers  import exact\n", "", "Write `from std.verifiers import exact`"),
         ("grpo(rollouts, policy, clip", "grpo(rollouts policy, clip", "Add the missing `,`"),
         ('gym("spell_backward"', "gym('spell_backward'", 'Write  "…"'),
