@@ -21,6 +21,7 @@ from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.engines.protocol import Engine, Fingerprint
 from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.fingerprints import combined, fingerprint, same
+from ptc.runtime.remedies import HAND_OVER
 
 FUSED: Mapping[str, tuple[str, ...]] = {
     "qkv_proj": ("q_proj", "k_proj", "v_proj"),
@@ -92,7 +93,7 @@ class Canary:
         if self._engine.version != version:
             raise InvariantBroken(
                 f"hand-over of weights: the trainer is at policy version {version}, "
-                f"the engine at {self._engine.version}"
+                f"the engine at {self._engine.version}: {HAND_OVER}"
             )
 
     def _verify_fingerprints(self, state: Mapping[str, torch.Tensor], version: int) -> None:
@@ -117,7 +118,7 @@ class Canary:
             f"hand-over of weights: at policy version {version} the engine does not hold the trainer's {name} "
             f"({len(names)} of {len(engine)} tensors differ{still}): sum {engine[name].total:.9g} for "
             f"{trainer[name].total:.9g}, sum of squares {engine[name].squares:.9g} for {trainer[name].squares:.9g}, "
-            f"{engine[name].count} values for {trainer[name].count} ({_name(self._dtype)})"
+            f"{engine[name].count} values for {trainer[name].count} ({_name(self._dtype)}): {HAND_OVER}"
         )
 
     def _verify_probe(self, version: int) -> float:
@@ -132,7 +133,8 @@ class Canary:
         if not difference <= self._tolerance:
             raise InvariantBroken(
                 f"hand-over of weights: at policy version {version} the engine's log-probabilities differ from the "
-                f"trainer's by {difference:.3g} on a fixed probe, where rounding explains {self._tolerance:.3g}"
+                f"trainer's by {difference:.3g} on a fixed probe, where rounding explains {self._tolerance:.3g}: "
+                f"{HAND_OVER}"
             )
         return difference
 
@@ -145,7 +147,9 @@ def trainer_fingerprints(
     known = {part for own in parts.values() for part in own}
     if known != state.keys():
         different = ", ".join(sorted(known ^ state.keys())[:5])
-        raise InvariantBroken(f"hand-over of weights: trainer and engine do not have the same tensors ({different})")
+        raise InvariantBroken(
+            f"hand-over of weights: trainer and engine do not have the same tensors ({different}): {HAND_OVER}"
+        )
     return {name: combined(fingerprint(state[part], dtype) for part in own) for name, own in parts.items()}
 
 

@@ -28,7 +28,9 @@ def only(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Tab
     table = tables["rows"]
     counted = counting(table, evaluate(settings["where"], table))
     if not any(column(counted, COUNTS)):
-        raise InputWrong(f"only: none of {table.num_rows} rows fulfils the condition; nothing is left to learn from")
+        raise InputWrong(
+            f"only: none of {table.num_rows} rows fulfils the condition; nothing is left to learn from: ask for less"
+        )
     return counted
 
 
@@ -48,7 +50,10 @@ def best(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Tab
     """The `k` attempts of each group with the highest rewards, the earlier of equals; in their order."""
     kept = best_of(tables["rows"], settings["k"])
     if not kept.num_rows:
-        raise InputWrong(f"best: none of {tables['rows'].num_rows} attempts could be judged; nothing is left")
+        raise InputWrong(
+            f"best: none of {tables['rows'].num_rows} attempts could be judged; nothing is left: "
+            "see what the verifier says with `ptc check --data`"
+        )
     return kept
 
 
@@ -70,7 +75,10 @@ def best_and_worst(settings: Mapping[str, Json], tables: Mapping[str, pa.Table])
     """A pair for each group whose rewards differ: `chosen` has the highest, `rejected` the lowest."""
     pairs = pairs_of(tables["rows"])
     if not pairs.num_rows:
-        raise InputWrong("best_and_worst: in no group do the rewards differ; there is nothing to prefer")
+        raise InputWrong(
+            "best_and_worst: in no group do the rewards differ; there is nothing to prefer: sample "
+            "more attempts, or other prompts"
+        )
     return pairs
 
 

@@ -136,12 +136,15 @@ def _wait_until_ready(members: Mapping[int, subprocess.Popen[bytes]], folder: Pa
             events = selector.select(timeout=max(0.0, deadline - time.monotonic()))
             if not events:
                 raise ResourceMissing(
-                    f"training process {min(waiting) + 1} did not start within {START_DEADLINE:.0f} s"
+                    f"training process {min(waiting) + 1} did not start within {START_DEADLINE:.0f} s: run again when "
+                    "less else runs, or with fewer devices"
                 )
             for key, _ in events:
                 if os.read(key.fd, len(READY)) != READY:
                     failure = _failure(members, folder, END_DEADLINE)
-                    raise failure or ResourceMissing(f"training process {key.data + 1} ended before the first step")
+                    raise failure or ResourceMissing(
+                        f"training process {key.data + 1} ended before the first step: run again, or with devices = 1"
+                    )
                 waiting.discard(key.data)
                 selector.unregister(key.fileobj)
 

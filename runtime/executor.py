@@ -33,6 +33,7 @@ from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low
 from ptc.runtime.kept import asked, stage_of, take
 from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics, versions
 from ptc.runtime.manifest import Damage
+from ptc.runtime.naming import name, placed
 from ptc.runtime.nodes import DERIVED, STEPS
 from ptc.runtime.runs import RunFolder, open_run
 from ptc.runtime.signals import Stop
@@ -331,7 +332,9 @@ class _Run:
             self.implementations[train.kind](context.node, inputs, again, context)
             self.store.discard(again)
             if not take(pieces, kept, result):
-                raise InvariantBroken(f"{name(train)} ended without keeping {name(node)}")
+                raise InvariantBroken(
+                    f"{name(train)} ended without keeping {name(node)}: run again; if it stays so, it is a bug in ptc"
+                )
 
     def _key(self, node: Node) -> str:
         inputs = {role: self.artifacts[source].digest for role, source in node.inputs.items()}
@@ -353,7 +356,9 @@ class _Run:
             try:
                 self.store.open(artifact.digest)
             except Damage as damage:
-                raise InvariantBroken(f"{name(node)}: its input {role} changed while it ran: {damage}") from damage
+                raise InvariantBroken(
+                    f"{name(node)}: its input {role} changed while it ran: {damage}; run again, and it is made anew"
+                ) from damage
         if content is not None and content_of(node, self.base) != content:
             raise InvariantBroken(f"{node.settings['path']} changed while it was read; run again")
 
@@ -423,7 +428,7 @@ class _Run:
             return 6, f"{error.filename or self.store.root}: {(error.strerror or 'refused').lower()}"
         for kind, code in ((InputWrong, 2), (PlanDrift, 3), (InvariantBroken, 4), (ResourceMissing, 6)):
             if isinstance(error, kind):
-                return code, str(error)
+                return code, placed(str(error), self.node)
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, for any device
             return 6, f"out of memory in {self._where()}: a smaller `micro_batch` in the profile needs less"
         if disk_is_low(self.store.root):  # libraries hide a full disk behind errors of their own
@@ -438,11 +443,6 @@ class _Run:
         return name(self.node) if self.node is not None else "the start of the run"
 
 
-def name(node: Node) -> str:
-    """What to call a node to the user."""
-    return node.label or node.kind
-
-
 def content_of(node: Node, base: Path) -> str | None:
     """Digest of what a source's path holds now; None for nodes without one. `PlanDrift` if another one is pinned."""
     if node.kind not in CONTENT_KINDS:
@@ -451,7 +451,9 @@ def content_of(node: Node, base: Path) -> str | None:
     try:
         content = content_digest(path)
     except OSError as error:
-        raise InputWrong(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputWrong(
+            f"{path}: {(error.strerror or 'cannot be read').lower()}: name what is there and may be read"
+        ) from error
     except StrangeFile as error:
         raise InputWrong(str(error)) from error
     pinned = node.settings.get("sha256")
@@ -472,7 +474,9 @@ def _check_output(node: Node, folder: Path) -> str:
     type, files = OUTPUTS[ARTIFACT_OF[node.kind]]
     missing = [file for file in files if not any(folder.glob(file))]
     if missing:
-        raise InvariantBroken(f"{name(node)} ended without writing {', '.join(missing)}")
+        raise InvariantBroken(
+            f"{name(node)} ended without writing {', '.join(missing)}: run again; if it stays so, it is a bug in ptc"
+        )
     return type
 
 

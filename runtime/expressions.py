@@ -74,7 +74,10 @@ def _pointwise(op: str, function: Callable[..., Any], arguments: list[Values]) -
             values.append(function(*items))
         except (TypeError, AttributeError, ZeroDivisionError, OverflowError) as problem:
             shown = ", ".join(repr(item) for item in items)
-            raise InputWrong(f"row {row + 1}: `{op}` cannot be taken of {shown[:120]} ({problem})") from problem
+            raise InputWrong(
+                f"row {row + 1}: `{op}` cannot be taken of {shown[:120]} ({problem}): mend the row, or leave it out "
+                "with `keep` before"
+            ) from problem
     return values
 
 

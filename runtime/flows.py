@@ -49,7 +49,8 @@ class FixedFlow(Stateless):
             self._of_prompt.setdefault(prompt, []).extend(own)
         if not self._units:
             raise InputWrong(
-                f"all {rows.num_rows} rows are longer than max_length = {rendering.max_length}: none is left"
+                f"all {rows.num_rows} rows are longer than max_length = {rendering.max_length}, and none is "
+                "left: raise max_length, or take shorter rows"
             )
 
     @property

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ptc.compiler.graph import Graph, Json, Node
-from ptc.runtime.executor import content_of, name
+from ptc.runtime.executor import content_of
 from ptc.runtime.keys import difference, key_document, key_of, nearest, numerics
 from ptc.runtime.manifest import Action, Damage
+from ptc.runtime.naming import name
 from ptc.runtime.store import Store
 
 

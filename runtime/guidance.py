@@ -91,5 +91,8 @@ def _with(prompt: Any, texts: Sequence[str]) -> Any:
         return "\n\n".join([prompt, *texts])
     *before, last = prompt
     if not isinstance(last.get("content"), str):
-        raise InputWrong("a hint is shown behind a prompt that ends in a text, and this one ends in parts")
+        raise InputWrong(
+            "a hint is shown behind a prompt that ends in a text, and this one ends in parts: leave such rows out with "
+            "`keep`"
+        )
     return [*before, {**last, "content": "\n\n".join([last["content"], *texts])}]

@@ -35,7 +35,10 @@ def with_head(
         try:
             headed: PreTrainedModel = getattr(transformers, KINDS[head]).from_config(config, dtype=torch.float32)
         except ValueError as problem:
-            raise InputWrong(f"transformers has no {KINDS[head]} for models of type `{config.model_type}`") from problem
+            raise InputWrong(
+                f"transformers has no {KINDS[head]} for models of type `{config.model_type}`: take a model of another"
+                " family"
+            ) from problem
     _body(headed).load_state_dict(_body(body).state_dict())
     new = number_head(headed)
     assert new is not None, "a head that transformers has just made"

@@ -57,7 +57,7 @@ def hub_refusal(what: str, name: str, problem: BaseException, offline: bool = Fa
         return InputWrong(
             f"the hub has no {what} `{name}` that can be read: check its name; if it is private, set HF_TOKEN"
         )
-    return InputWrong(f"{the} cannot be used: {_first_line(problem)}")
+    return InputWrong(f"{the} cannot be used: {_first_line(problem)}: name another, or a local path")
 
 
 @contextmanager

@@ -40,7 +40,9 @@ def join(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.Tab
     partner, on = tables["partner"], settings["on"]
     found = joined(tables["rows"], partner, on)
     if not found.num_rows:
-        raise InputWrong(f"join: no row has the `.{on}` of any of the {partner.num_rows} attempts")
+        raise InputWrong(
+            f"join: no row has the `.{on}` of any of the {partner.num_rows} attempts: make both from the same prompts"
+        )
     return found
 
 
@@ -71,7 +73,7 @@ def against(settings: Mapping[str, Json], tables: Mapping[str, pa.Table]) -> pa.
         if waiting:
             pairs.append((row, waiting.pop(0)))
     if not pairs:
-        raise InputWrong("against: the two sources have no prompt in common; there is nothing to compare")
+        raise InputWrong("against: the two sources have no prompt in common: make both from the same prompts")
     responses = column(table, "response")
     made = {"chosen": [responses[row] for row, _ in pairs], "rejected": [response for _, response in pairs]}
     return with_columns(without_attempts(table).take([row for row, _ in pairs]), made)
@@ -82,7 +84,10 @@ def together(tables: Sequence[pa.Table]) -> pa.Table:
     try:
         table = pa.concat_tables(_alike(_renumbered(tables)), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
-        raise InputWrong(f"the sources cannot be joined: a column is of two types ({problem})") from problem
+        raise InputWrong(
+            f"the sources cannot be joined: a column is of two types ({problem}): give it one, or leave it out, with "
+            "`prompts`"
+        ) from problem
     return table.combine_chunks()
 
 

@@ -95,7 +95,10 @@ class RewardModel:
                 continue
             told_apart = step_of_tokens(self._weights.tokenizer, one.learned, steps)
             if isinstance(told_apart, int):
-                raise InputWrong(f"row {row + 1}: step {told_apart + 1} does not stand in its response")
+                raise InputWrong(
+                    f"row {row + 1}: step {told_apart + 1} does not stand in its response: make the steps of the "
+                    "response with `split_steps`"
+                )
             ends = ends_of_steps(told_apart, len(steps))
             beginnings = [one.tokens[: len(one.prompt) + end + 1] for end in ends]
             found.append(text_scores(self._weights.module(), beginnings))
@@ -130,14 +133,18 @@ def _scored(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[floa
 
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Module):
-        raise InputWrong(f"{type(model).__name__} gives no score: a reward model ends in one number per text")
+        raise InputWrong(
+            f"{type(model).__name__} gives no score: name a reward model, which ends in one number per text"
+        )
     longest = max(map(len, texts))
     tokens = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts], device=model.device)
     hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
     last = torch.tensor([len(text) - 1 for text in texts], device=model.device)
     found = head(hidden[torch.arange(len(texts), device=model.device), last])
     if found.shape[-1] != 1:
-        raise InputWrong(f"{type(model).__name__} gives {found.shape[-1]} numbers per text: a reward model gives one")
+        raise InputWrong(
+            f"{type(model).__name__} gives {found.shape[-1]} numbers per text: name a reward model, which gives one"
+        )
     scores: list[float] = found.squeeze(-1).float().tolist()
     return scores
 

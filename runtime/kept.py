@@ -69,7 +69,7 @@ class Keeper:
             step = watches[kept.watch].every if kept.watch is not None else kept.step
             if step is not None and step > steps:
                 what = f"its eval is first measured at step {step}" if kept.step is None else f"there is no step {step}"
-                raise InputWrong(f"`@`: the stage ends after {steps} steps, {what}")
+                raise InputWrong(f"`@`: the stage ends after {steps} steps, {what}: ask for an earlier one")
 
     def observers(self, measures: Sequence[Observer]) -> Iterator[Observer]:
         """The watches of the stage, which keep what they find best, and one that keeps what a step is asked for."""

@@ -58,7 +58,10 @@ def head_of(folder: Path) -> str:
     for head in KINDS:
         if str(architectures[0]).endswith(head):
             return head
-    raise InputWrong(f"{folder}/config.json names no architecture that ptc knows: {architectures[0] or 'none'}")
+    raise InputWrong(
+        f"{folder}/config.json names no architecture that ptc knows ({architectures[0] or 'none'}): name a model of "
+        f"…{', …'.join(KINDS)}"
+    )
 
 
 def load_models(

@@ -52,7 +52,7 @@ def scan(folder: Path) -> list[Path]:
             raise InputWrong(
                 f"{folder} has its weights as GGUF, which cannot be trained: name the safetensors checkpoint"
             )
-        raise InputWrong(f"{folder} holds no weights: there is no {WEIGHTS} in it")
+        raise InputWrong(f"{folder} holds no weights: put its {WEIGHTS} there")
     _require(folder)
     return [path for path in files if path.is_file() and path.name != MANIFEST and _is_taken(path)]
 
@@ -105,9 +105,9 @@ def read_json(path: Path) -> dict[str, Json]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
-        raise InputWrong(f"{path} is not JSON: {problem}") from problem
+        raise InputWrong(f"{path} is not JSON ({problem}): copy it again") from problem
     if not isinstance(document, dict):
-        raise InputWrong(f"{path} is not a JSON object")
+        raise InputWrong(f"{path} is not a JSON object: copy it again")
     return document
 
 
@@ -161,7 +161,7 @@ def _refuse_strange(folder: Path, path: Path) -> None:
     if path.suffix == ".py":
         raise InputWrong(f"{folder} brings code of its own ({path.name}), which is never run: name a model without")
     if not path.is_file() and not path.is_dir():
-        raise InputWrong(f"{path} is neither a file nor a folder")
+        raise InputWrong(f"{path} is neither a file nor a folder: remove it")
 
 
 def _refuse_auto_map(folder: Path) -> None:
@@ -183,9 +183,9 @@ def _require(folder: Path) -> None:
         base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or "a model that it does not name"
         raise InputWrong(f"{folder} is an adapter over {base}, without it: put the files of both into one folder")
     if not (folder / "config.json").is_file():
-        raise InputWrong(f"{folder} has no config.json")
+        raise InputWrong(f"{folder} has no config.json: name the folder that holds it")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise InputWrong(f"{folder} has no tokenizer (tokenizer.json)")
+        raise InputWrong(f"{folder} has no tokenizer: put its tokenizer.json there")
     config = read_json(folder / "config.json")
     architectures = tuple(map(str, config.get("architectures") or []))
     if not any(name.endswith(HEADS) for name in architectures):
@@ -206,7 +206,7 @@ def _require_adapter(folder: Path) -> None:
     """An adapter of the one kind that is known: low-rank factors beside the weights, and nothing else that learns."""
     config = read_json(folder / ADAPTER_CONFIG)
     if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise InputWrong(f"{folder} has the settings of an adapter and lacks {ADAPTER_WEIGHTS}")
+        raise InputWrong(f"{folder} has the settings of an adapter and lacks {ADAPTER_WEIGHTS}: put it there")
     kind = config.get("peft_type")
     odd = [name for name in ("use_dora", "target_parameters", "trainable_token_indices") if config.get(name)]
     odd += ["bias"] if config.get("bias", "none") != "none" else []
@@ -220,14 +220,14 @@ def _require_adapter(folder: Path) -> None:
 def _check_header(path: Path) -> None:
     """A safetensors file is as long as its header says. (Its values are checked by nothing but our own digests.)"""
     if not path.is_file():
-        raise InputWrong(f"{path.parent} lacks the weight file {path.name}")
+        raise InputWrong(f"{path.parent} lacks the weight file {path.name}: copy it there")
     try:
         tensors = _header(path)
         ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
-        raise InputWrong(f"{path} is not a safetensors file: its header cannot be read") from problem
+        raise InputWrong(f"{path} is not a safetensors file, its header cannot be read: copy it again") from problem
     if path.stat().st_size != 8 + _header_size(path) + max(ends, default=0):
-        raise InputWrong(f"{path} is cut off or altered: it is not as long as its header says")
+        raise InputWrong(f"{path} is cut off or altered, it is not as long as its header says: copy it again")
 
 
 def _header(path: Path) -> dict[str, Json]:

@@ -53,7 +53,7 @@ def render_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]
     for prompt, tokens in zip(prompts, rendered, strict=True):
         problem = refuse_double_begin(tokenizer, tokens, excerpt(str(prompt)))
         if problem is not None:
-            raise InputWrong(problem.said)
+            raise InputWrong(problem.sentence)
     return rendered
 
 
@@ -68,7 +68,7 @@ def render_responses(
     learned = []
     for one in rendered:
         if isinstance(one, Problem):
-            raise InputWrong(one.said)
+            raise InputWrong(one.sentence)
         learned.append(list(one.learned))
     return learned
 
@@ -79,7 +79,7 @@ def _turns(prompt: Prompt) -> tuple[Message, ...]:
 
 def _text(text: str | Refusal) -> str:
     if isinstance(text, Refusal):
-        raise InputWrong(f"the chat template refuses a prompt: {text.said}")
+        raise InputWrong(f"the chat template refuses a prompt ({text.said}): leave such prompts out with `keep`")
     return text
 
 

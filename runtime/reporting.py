@@ -113,7 +113,9 @@ def _started(name: str, context: Context) -> GeneralTracker:
         tracker.start()
         tracker.store_init_configuration(_configuration(context))
     except Exception as problem:  # it may ask a server, a key or a database for anything
-        raise ResourceMissing(f"report_to = {name!r}: it cannot be started: {_line(problem)}") from problem
+        raise ResourceMissing(
+            f"report_to = {name!r}: it cannot be started ({_line(problem)}): mend that, or leave it out"
+        ) from problem
     return tracker
 
 

@@ -25,6 +25,7 @@ from ptc.runtime.expressions import evaluate
 from ptc.runtime.guidance import hint, prefix
 from ptc.runtime.joining import against, concat, join, mix
 from ptc.runtime.overlap import Prompts, matches
+from ptc.runtime.remedies import ROW
 from ptc.runtime.tables import column, to_array, with_columns
 
 Settings = Mapping[str, Json]
@@ -42,7 +43,9 @@ def prompts(settings: Settings, tables: Tables) -> pa.Table:
     values = {name: evaluate(expression, table) for name, expression in settings["columns"].items()}
     for row, prompt in enumerate(values["prompt"]):
         if not prompt or not isinstance(prompt, str | list):
-            raise InputWrong(f"row {row + 1} has the prompt {prompt!r}: a prompt is a text that is not empty")
+            raise InputWrong(
+                f"row {row + 1} has the prompt {prompt!r:.60}, where a text that is not empty is needed: {ROW}"
+            )
     values["prompt_id"] = [prompt_id(prompt) for prompt in values["prompt"]]
     if PLACE in table.column_names:
         values[PLACE] = column(table, PLACE)
@@ -89,7 +92,9 @@ def respond(settings: Settings, tables: Tables) -> pa.Table:
     responses = evaluate(settings["response"], table)
     for row, response in enumerate(responses):
         if not isinstance(response, str | list):
-            raise InputWrong(f"row {row + 1} of {table.num_rows} has the response {response!r}: a response is a text")
+            raise InputWrong(
+                f"row {row + 1} of {table.num_rows} has the response {response!r:.60}, where a text is needed: {ROW}"
+            )
     return with_columns(table, {"response": responses})
 
 
@@ -99,7 +104,9 @@ def keep(settings: Settings, tables: Tables) -> pa.Table:
     conditions = evaluate(settings["where"], table)
     kept = [index for index, condition in enumerate(conditions) if condition]
     if not kept:
-        raise InputWrong(f"keep: none of {table.num_rows} rows fulfils the condition; nothing is left to learn from")
+        raise InputWrong(
+            f"keep: none of {table.num_rows} rows fulfils the condition; nothing is left to learn from: ask for less"
+        )
     return table.take(kept)
 
 
@@ -129,7 +136,10 @@ def without(settings: Settings, tables: Tables) -> pa.Table:
     shared = matches(Prompts(rows, vocabulary), Prompts(tables["other"], vocabulary))
     taken = {match.row for match in shared}
     if len(taken) == rows.num_rows:
-        raise InputWrong(f"without: all {rows.num_rows} rows have a prompt of the other source; none is left")
+        raise InputWrong(
+            f"without: all {rows.num_rows} rows have a prompt of the other source; none is "
+            "left: take rows from elsewhere"
+        )
     return rows.take([row for row in range(rows.num_rows) if row not in taken])
 
 

@@ -11,6 +11,7 @@ from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Sample, TokenIds, reading
 from ptc.runtime.choosing import counts
 from ptc.runtime.losses.needs import Needs
+from ptc.runtime.remedies import ROW
 from ptc.runtime.rendering.context import prompts_behind
 from ptc.runtime.rendering.conversations import Conversation, conversation, prompt_text
 from ptc.runtime.rendering.rows import Counts, Rendering
@@ -180,11 +181,15 @@ class _Rows:
         asked = conversation(self._records[row], "response" if text == "steps" else text)
         given = self._contexts[context][row]
         if not isinstance(given, str | list):
-            raise InputWrong(f"row {row + 1} has {given!r:.60} for `.{context}`, where the objective needs a text")
+            raise InputWrong(
+                f"row {row + 1} has {given!r:.60} for `.{context}`, where the objective needs a text: {ROW}"
+            )
         assert isinstance(asked, Conversation)
         plain, behind = prompts_behind(self._tokenizer, [asked, asked], ["", given])
         if isinstance(behind, str):
-            raise InputWrong(f"row {row + 1}: the chat template refuses the prompt behind `.{context}`: {behind}")
+            raise InputWrong(
+                f"row {row + 1}: the chat template refuses the prompt behind `.{context}` ({behind}): {ROW}"
+            )
         if list(one.prompt) != plain:
             raise InputWrong(
                 f"row {row + 1}: what is learned begins elsewhere than behind its prompt, so that it cannot be read "
@@ -202,7 +207,9 @@ def _steps(rows: pa.Table) -> list[list[str]]:
     found: list[list[str]] = column(rows, "steps")
     for row, steps in enumerate(found, start=1):
         if not isinstance(steps, list) or not all(isinstance(step, str) for step in steps):
-            raise InputWrong(f"row {row} has {steps!r:.60} for `.steps`, where the objective needs a list of texts")
+            raise InputWrong(
+                f"row {row} has {steps!r:.60} for `.steps`, where the objective needs a list of texts: {ROW}"
+            )
     return found
 
 
@@ -215,9 +222,9 @@ def _with_response(rows: pa.Table) -> pa.Table:
 
 def _refusal(problem: Problem, row: int, rows: pa.Table) -> str:
     if problem.fault is Fault.NO_CONVERSATION:
-        return f"row {row} {problem.said}"
+        return f"row {row} {problem.sentence}"
     asked = repr(column(rows, "prompt")[row - 1]) if "prompt" in rows.column_names else ""
     prompt = f" (prompt {asked if len(asked) <= 62 else asked[:61] + '…'})" if asked else ""
     if problem.fault is Fault.TOO_LONG:
-        return f"row {row} {problem.said}{prompt}"
-    return f"row {row}: {problem.said}"
+        return f"row {row} {problem.sentence}{prompt}"
+    return f"row {row}: {problem.sentence}"

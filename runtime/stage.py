@@ -101,7 +101,10 @@ class Stage:
         if self._drop and set(rows.column_names) >= REWARDED:
             rows = with_spread(rows)
             if not rows.num_rows:
-                raise InputWrong('on_zero_std = "drop": in no group do the rewards differ; nothing is left')
+                raise InputWrong(
+                    'on_zero_std = "drop": in no group do the rewards differ; nothing is left: sample more attempts, '
+                    "or other prompts"
+                )
         fixed = FixedFlow(rows, unit, needs, self._tokenizer, self._rendering)
         if not fixed.counts.whole:
             self._context.log({"event": "rows", "source": source, **counted(fixed.counts)})

@@ -24,7 +24,7 @@ def read_rows(artifact: Artifact) -> pa.Table:
 def write_rows(table: pa.Table, folder: Path) -> None:
     """Writes the one file of an artifact of type `rows`. Raises `InputWrong` if there are no rows."""
     if table.num_rows == 0:
-        raise InputWrong("no rows are left")
+        raise InputWrong("no rows are left: ask for less in the steps before")
     write_table(table, folder / ROWS_FILE)
 
 
@@ -45,7 +45,9 @@ def column(table: pa.Table, name: str) -> list[Any]:
         found = implied(table, name)
         if found is not None:
             return found
-        raise InputWrong(f"the rows have no column `.{name}`; they have {_listed(table.column_names)}")
+        raise InputWrong(
+            f"the rows have no column `.{name}`; they have {_listed(table.column_names)}: name one of these"
+        )
     values: list[Any] = table.column(name).to_pylist()
     return values
 
@@ -67,7 +69,9 @@ def to_array(name: str, values: Sequence[Any]) -> pa.Array:
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
-        raise InputWrong(f"the values of column `.{name}` are of several types: {problem}") from problem
+        raise InputWrong(
+            f"the values of column `.{name}` are of several types ({problem}): give all rows one type"
+        ) from problem
     if _has_empty_struct(array.type):  # which Parquet cannot hold: an object without any field says as much as none
         return to_array(name, [_without_empty(value) for value in values])
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array

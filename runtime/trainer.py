@@ -35,6 +35,7 @@ from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
 from ptc.runtime.placement import Placement, accelerator
 from ptc.runtime.ranks import ALONE, Ranks
 from ptc.runtime.rehearsal import Rehearsal
+from ptc.runtime.remedies import EARLIER
 from ptc.runtime.supply import Flow, Supply, draw_of
 from ptc.runtime.tensors import whole
 from ptc.runtime.training import Training
@@ -284,13 +285,13 @@ class Trainer:
     def _gradient_norms(self, step: int, loss: float) -> list[float]:
         """Global norm of each learner's gradient, before it is clipped here. Refuses what would spoil the weights."""
         if not math.isfinite(loss):
-            raise InvariantBroken(f"loss is {loss} at step {step + 1}, weights untouched")
+            raise InvariantBroken(f"loss is {loss} at step {step + 1}, weights untouched: {EARLIER}")
         norms = []
         for name, learner in self._learners.items():
             limit = self._training.optimizers[name].clip_norm or math.inf
             norm = float(whole(self._accelerator.clip_grad_norm_(learner.model.parameters(), limit)))
             if not math.isfinite(norm):
-                raise InvariantBroken(f"the gradient's norm is {norm} at step {step + 1}, weights untouched")
+                raise InvariantBroken(f"the gradient's norm is {norm} at step {step + 1}, weights untouched: {EARLIER}")
             norms.append(norm)
         return norms
 

@@ -95,7 +95,8 @@ class Judge:
         if failed > max(1.0, ERROR_BUDGET * self._judged):
             kinds = ", ".join(f"{kind} {count}" for kind, count in self._failed.most_common())
             raise InvariantBroken(
-                f"`{self.signature.name}`: {failed:,} of {self._judged:,} responses could not be judged ({kinds})"
+                f"`{self.signature.name}`: {failed:,} of {self._judged:,} responses could not be judged ({kinds}): an "
+                "error is no wrong answer; try it on the rows with `ptc check --data`"
             )
         return verdicts
 
@@ -139,12 +140,13 @@ class Judge:
         if test.gold_right < 0.9:
             raise InvariantBroken(
                 f"`{self.signature.name}` finds {test.gold_right:.0%} of {len(test.gold)} gold answers right "
-                f"({_summary(test.gold)}): nothing it says of a response can be trusted"
+                f"({_summary(test.gold)}): nothing it says of a response can be trusted: "
+                "look at the answers, or take another verifier"
             )
         if test.corrupted_right > 0.1:
             raise InvariantBroken(
                 f"`{self.signature.name}` finds {test.corrupted_right:.0%} of {len(test.corrupted)} corrupted answers "
-                "right: it would reward wrong responses"
+                "right and would reward wrong responses: take another verifier"
             )
 
 
@@ -271,7 +273,7 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
         self.end()
-        raise InvariantBroken(f"the process of the verifier does not start: {lines[-1]}")
+        raise InvariantBroken(f"the process of the verifier does not start ({lines[-1]}): mend that, and run again")
 
 
 def _answers(busy: Mapping[_Worker, int]) -> list[tuple[_Worker, Verdict]]:

@@ -86,6 +86,6 @@ def end_tokens(folder: Path) -> frozenset[int]:
     if own not in ids:
         raise InputWrong(
             f"the model stops at the tokens {sorted(ids)} (generation_config.json), its tokenizer ends a turn with "
-            f"{own}: the checkpoint needs one set of end-of-sequence tokens"
+            f"{own}: write the same end-of-sequence tokens into both files"
         )
     return ids

@@ -112,7 +112,8 @@ class TransformersEngine:
         if weights.keys() != own.keys():
             different = ", ".join(sorted(weights.keys() ^ own.keys())[:5])
             raise InvariantBroken(
-                f"hand-over of weights: trainer and engine do not have the same tensors ({different})"
+                f"hand-over of weights: trainer and engine do not have the same tensors ({different}): "
+                "leave `engine_copy` out of the profile"
             )
         with torch.no_grad():
             for name, tensor in weights.items():

@@ -103,7 +103,10 @@ class VllmEngine:
         """Reloads the full state and drops every cached prefix. Raises `InvariantBroken` if a prefix stays cached."""
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(list(weights))})
         if not self._llm.reset_prefix_cache():
-            raise InvariantBroken(f"vLLM kept prefixes cached under the weights before policy version {version}")
+            raise InvariantBroken(
+                f"vLLM kept prefixes cached under the weights before policy version {version}: run again, or use "
+                'engine = "transformers"'
+            )
         self._version = version
 
     def fingerprints(self) -> Mapping[str, Fingerprint]:

@@ -32,6 +32,7 @@ from ptc.runtime.intervals import (
 )
 from ptc.runtime.nodes.score_claims import judge_scores
 from ptc.runtime.nodes.verdicts import VERDICT_FILE, Result, Verdict, in_words, points, spelled, with_reach
+from ptc.runtime.remedies import JUDGED
 from ptc.runtime.statistics import Counts, Reals, Support, pass_at_k, support
 from ptc.runtime.tables import COUNTS_FILE, column, read_table
 
@@ -218,10 +219,12 @@ def _paired(before: Artifact, after: Artifact, again: Artifact | None, k: int) -
     """Prompts with at least k judged samples in each measurement, in the order of the exit's table."""
     tables = [_by_prompt(artifact) for artifact in (before, after, again) if artifact is not None]
     if any(table.keys() != tables[0].keys() for table in tables):
-        raise InvariantBroken("a claim compares measurements of different prompts")
+        raise InvariantBroken(
+            "a claim compares measurements of different prompts: run again; if it stays so, it is a bug in ptc"
+        )
     shared = [prompt for prompt in tables[1] if all(table[prompt][0] >= k for table in tables)]
     if not shared:
-        raise InvariantBroken(f"a claim needs prompts with {k} judged samples, and there are none")
+        raise InvariantBroken(f"a claim needs prompts with {k} judged samples, and there are none: {JUDGED}")
     columns = [np.array([table[prompt] for prompt in shared], dtype=np.int64).T for table in tables]
     return Paired(*(each for column in columns for each in column))
 

@@ -85,7 +85,9 @@ def retemplate(node: Node, inputs: Mapping[str, Artifact], out: Path, context: C
 def _number_of(token: str, folder: Path) -> int:
     known: dict[str, int] = load_tokenizer(folder).get_vocab()
     if token not in known:
-        raise InputWrong(f'retemplate: the tokenizer has no token "{token}" that could end a turn')
+        raise InputWrong(
+            f'retemplate: the tokenizer has no token "{token}" that could end a turn: name one that it has'
+        )
     return known[token]
 
 
@@ -95,7 +97,7 @@ def _prove_template(folder: Path) -> None:
     try:
         load_tokenizer(folder).apply_chat_template([{"role": "user", "content": "…"}], tokenize=False)
     except TemplateError as problem:
-        raise InputWrong(f"retemplate: the chat template cannot be rendered: {problem}") from problem
+        raise InputWrong(f"retemplate: the chat template cannot be rendered ({problem}): mend it") from problem
 
 
 def _write(document: Mapping[str, Json], path: Path) -> None:

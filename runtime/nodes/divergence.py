@@ -36,7 +36,10 @@ def divergences(rows: pa.Table, model: Path, reference: Path, context: Context) 
     rendered = rendered_rows(rows, [name], load_tokenizer(model), Rendering())
     ours, theirs = (_loaded(folder, context) for folder in (model, reference))
     if ours.config.vocab_size != theirs.config.vocab_size:
-        raise InputWrong(f"kl: the two models have {ours.config.vocab_size} and {theirs.config.vocab_size} tokens")
+        raise InputWrong(
+            f"kl: the two models have {ours.config.vocab_size} and {theirs.config.vocab_size} tokens: measure it "
+            "between models of one tokenizer"
+        )
     found: dict[int, list[float]] = defaultdict(list)
     groups = by_prompt(rows)
     for number, group in enumerate(groups):
@@ -45,7 +48,9 @@ def divergences(rows: pa.Table, model: Path, reference: Path, context: Context) 
                 found[number] += _of_text(part[name], ours, theirs)
         context.heartbeat(Progress(number + 1, len(groups), "prompts", {}))
     if not any(found.values()):
-        raise InputWrong(f"kl: no row has a `.{name}` on which two models could be compared")
+        raise InputWrong(
+            f"kl: no row has a `.{name}` on which two models could be compared: take rows with shorter ones"
+        )
     return np.array([float(np.mean(values)) for values in found.values() if values], dtype=np.float64)
 
 

@@ -48,12 +48,17 @@ def _prove_usable(folder: Path) -> None:
     model = load_base(folder)  # with its adapter, where that is beside it
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.chat_template is None:
-        raise InvariantBroken(f"the export has no chat template: {folder} lacks chat_template.jinja")
+        raise InvariantBroken(
+            f"the export has no chat template, {folder} lacks chat_template.jinja: retemplate(…) first"
+        )
     if head_of(folder) == LANGUAGE:
         _prove_that_it_stops(model, tokenizer)
     vocabulary = model.config.vocab_size
     if len(tokenizer) > vocabulary:
-        raise InvariantBroken(f"the export has {len(tokenizer)} tokens and embeddings for {vocabulary}")
+        raise InvariantBroken(
+            f"the export has {len(tokenizer)} tokens and embeddings for {vocabulary}: start from a model "
+            "that has one for each"
+        )
 
 
 def _prove_that_it_stops(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -61,5 +66,5 @@ def _prove_that_it_stops(model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     if tokenizer.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
         raise InvariantBroken(
             f"the export would not stop: its tokenizer ends a turn with {tokenizer.eos_token_id}, "
-            f"generation_config.json says {ends}"
+            f"generation_config.json says {ends}: write the same into both files of the model that it starts from"
         )

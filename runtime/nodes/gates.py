@@ -21,6 +21,7 @@ from ptc.runtime.artifacts import Artifact, Context, InputWrong, InvariantBroken
 from ptc.runtime.intervals import MEAN, RATE, RATE_DIFFERENCE, RATIO, Interval, interval
 from ptc.runtime.nodes.divergence import divergences
 from ptc.runtime.nodes.verdicts import VERDICT_FILE
+from ptc.runtime.remedies import JUDGED
 from ptc.runtime.statistics import Reals, pass_at_k
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table
 
@@ -88,7 +89,7 @@ def _value(counts: pa.Table) -> tuple[Interval, int]:
     if "correct" not in counts.column_names:
         scores = np.array([score for score in column(counts, "mean_score") if score is not None], dtype=np.float64)
         if not len(scores):
-            raise InvariantBroken("a gate needs prompts that could be judged, and there are none")
+            raise InvariantBroken(f"a gate needs prompts that could be judged, and there are none: {JUDGED}")
         return interval(RATE if "won" in counts.column_names else MEAN, scores), len(scores)
     n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
     judged = n >= 1
@@ -101,7 +102,7 @@ def _paired(before: pa.Table, now: pa.Table) -> tuple[Reals, Reals]:
     pairs = [(earlier[prompt], rate) for prompt, rate in _rates(now) if prompt in earlier]
     if not pairs:
         raise InvariantBroken(
-            "a protected eval needs prompts that could be judged before and after, and there are none"
+            f"a protected eval needs prompts that could be judged before and after, and there are none: {JUDGED}"
         )
     first, second = np.array(pairs, dtype=np.float64).T
     return first, second

@@ -40,7 +40,7 @@ def bits_per_character(node: Node, inputs: Mapping[str, Artifact], out: Path, co
         counts = in_chunks(rows.num_rows, context, lambda start, end: bits.counts(start, end, lambda: model.engine(0)))
     write_table(counts, out / COUNTS_FILE)
     if not sum(column(counts, "characters")):
-        raise InputWrong("no row has text that fits into the model's context: nothing can be measured")
+        raise InputWrong("no row has text that fits into the model's context: take shorter rows")
     summary = {
         **summary_of_bits(counts),
         "dropped": rows.num_rows * len(node.settings["columns"]) - sum(column(counts, "texts")),

@@ -59,7 +59,9 @@ def _refuse_strangers(folders: Mapping[str, Path]) -> None:
             )
     first, *others = (_vocabulary(folder) for folder in folders.values())
     if any(other != first for other in others):
-        raise InputWrong("merge: the models' tokenizers differ, so that their embeddings are not of the same tokens")
+        raise InputWrong(
+            "merge: the models' tokenizers differ, so that their embeddings are not of the same tokens: merge siblings"
+        )
 
 
 def _refuse_shapes(weights: Sequence[Weights]) -> None:

@@ -28,7 +28,10 @@ def new_model(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Co
     tokenizer = AutoTokenizer.from_pretrained(inputs["tokenizer"].path)
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     if end is None:
-        raise InputWrong("the tokenizer names no end-of-sequence token: a model made for it would never stop")
+        raise InputWrong(
+            "the tokenizer names no end-of-sequence token: a model made for it would never "
+            "stop: name one in tokenizer_config.json"
+        )
     config = _shape(node.settings, vocab_size=len(tokenizer), eos_token_id=end, pad_token_id=pad, bos_token_id=None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(node.settings["seed"])
@@ -76,9 +79,11 @@ def _shape(settings: Mapping[str, Json], **tokens: int | None) -> PreTrainedConf
 
     heads, kv_heads = settings["heads"], settings["kv_heads"]
     if heads % kv_heads:
-        raise InputWrong(f"heads = {heads} is not a multiple of kv_heads = {kv_heads}")
+        raise InputWrong(f"heads = {heads} is not a multiple of kv_heads = {kv_heads}: choose one that divides it")
     if settings["head_dim"] % 2:
-        raise InputWrong(f"head_dim = {settings['head_dim']} is odd: rotary positions turn pairs")
+        raise InputWrong(
+            f"head_dim = {settings['head_dim']} is odd, and rotary positions turn pairs: choose an even one"
+        )
     sizes: dict[str, Any] = {
         "hidden_size": settings["hidden"],
         "intermediate_size": settings["intermediate"],

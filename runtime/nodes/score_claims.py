@@ -13,6 +13,7 @@ from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InvariantBroken
 from ptc.runtime.intervals import DIFFERENCE, MEAN, RATE, RATE_DIFFERENCE, RETENTION, Interval, Reals, interval
 from ptc.runtime.nodes.verdicts import Result, Verdict, in_words, spelled
+from ptc.runtime.remedies import JUDGED
 from ptc.runtime.tables import column
 
 
@@ -51,9 +52,11 @@ def _in_spreads(change: Interval, spread: float) -> Interval:
 def _paired(before: pa.Table, after: pa.Table) -> tuple[Reals, Reals]:
     tables = [dict(zip(column(each, "prompt_id"), column(each, "mean_score"), strict=True)) for each in (before, after)]
     if tables[0].keys() != tables[1].keys():
-        raise InvariantBroken("a claim compares measurements of different prompts")
+        raise InvariantBroken(
+            "a claim compares measurements of different prompts: run again; if it stays so, it is a bug in ptc"
+        )
     shared = [prompt for prompt in tables[1] if all(table[prompt] is not None for table in tables)]
     if not shared:
-        raise InvariantBroken("a claim needs prompts that could be judged, and there are none")
+        raise InvariantBroken(f"a claim needs prompts that could be judged, and there are none: {JUDGED}")
     first, second = (np.array([table[prompt] for prompt in shared], dtype=np.float64) for table in tables)
     return first, second

@@ -52,12 +52,12 @@ def file(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
     """Rows of a JSON Lines or Parquet file, in its order."""
     path = Path(node.settings["path"])
     if not path.exists():
-        raise InputWrong(f"there is no file {path}")
+        raise InputWrong(f"there is no file {path}: paths start where the program lies")
     if not path.is_file():
-        raise InputWrong(f"{path} is not a regular file")
+        raise InputWrong(f"{path} is not a regular file: name one")
     table = _read_parquet(path) if node.settings["format"] == "parquet" else _read_json_lines(path)
     if table.num_rows == 0:
-        raise InputWrong(f"{path} holds no rows")
+        raise InputWrong(f"{path} holds no rows: name another")
     write_rows(plain(table), out)
 
 
@@ -69,7 +69,7 @@ def hub_dataset(node: Node, inputs: Mapping[str, Artifact], out: Path, context: 
     )
     table = dataset.with_format("arrow")[:]
     if table.num_rows == 0:
-        raise InputWrong(f"the split `{split}` of the dataset `{name}` holds no rows")
+        raise InputWrong(f"the split `{split}` of the dataset `{name}` holds no rows: name another")
     write_rows(plain(table), out)
 
 
@@ -78,16 +78,18 @@ def extern_source(node: Node, inputs: Mapping[str, Artifact], out: Path, context
     target: str = node.settings["target"]
     given = call(target, node.settings["arguments"])
     if not isinstance(given, Iterable):
-        raise InputWrong(f'"{target}" gave {type(given).__name__}: a source gives rows')
+        raise InputWrong(f'"{target}" gave {type(given).__name__}: return rows, a mapping for each')
     records: list[dict[str, Any]] = []
     for record in outside(target, iter(given)):
         if not isinstance(record, Mapping):
-            raise InputWrong(f'"{target}" gave {type(record).__name__} for row {len(records) + 1}: a row is a mapping')
+            raise InputWrong(
+                f'"{target}" gave {type(record).__name__} for row {len(records) + 1}: give a mapping for each'
+            )
         records.append(dict(record))
         if len(records) % 256 == 0:
             context.heartbeat(Progress(len(records), None, "rows", {}))
     if not records:
-        raise InputWrong(f'"{target}" gave no rows')
+        raise InputWrong(f'"{target}" gave no rows: return at least one')
     write_rows(from_records(records, list(dict.fromkeys(name for record in records for name in record))), out)
 
 
@@ -155,11 +157,17 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Json]]]:
                     line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=_refuse_constant
                 )
             except UnicodeDecodeError as problem:
-                raise InputWrong(f"{path}:{number}: not UTF-8 at byte {problem.start + 1}") from problem
+                raise InputWrong(
+                    f"{path}:{number}: not UTF-8 at byte {problem.start + 1}: save it as UTF-8"
+                ) from problem
             except (ValueError, RecursionError) as problem:
-                raise InputWrong(f"{path}:{number}: not one JSON object on one line ({problem})") from problem
+                raise InputWrong(
+                    f"{path}:{number}: not one JSON object on one line ({problem}): mend or remove the line"
+                ) from problem
             if not isinstance(record, dict):
-                raise InputWrong(f"{path}:{number}: a row is a JSON object, not {_json_name(record)}")
+                raise InputWrong(
+                    f"{path}:{number}: a row is a JSON object, not {_json_name(record)}: mend or remove the line"
+                )
             yield number, record
 
 
@@ -177,7 +185,9 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as problem:
-        raise InputWrong(f"{path} is not a Parquet file that can be read ({str(problem).splitlines()[0]})") from problem
+        raise InputWrong(
+            f"{path} is not a Parquet file that can be read ({str(problem).splitlines()[0]}): write it again"
+        ) from problem
 
 
 def plain(table: pa.Table) -> pa.Table:

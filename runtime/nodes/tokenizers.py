@@ -80,7 +80,10 @@ def write_bpe(rows: pa.Table, size: int, out: Path) -> None:
     special = [PAD, USER, ASSISTANT, END, *other_roles(rows)]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if size < len(special) + len(alphabet):
-        raise InputWrong(f"a byte-level vocabulary has at least {len(special) + len(alphabet)} tokens, not {size}")
+        raise InputWrong(
+            f"a byte-level vocabulary has at least {len(special) + len(alphabet)} tokens, not {size}: raise "
+            "`vocabulary`"
+        )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -96,7 +99,7 @@ def tokenizer_of(node: Node, inputs: Mapping[str, Artifact], out: Path, context:
     model = inputs["model"].path
     names = [name for name in TOKENIZER_FILES if (model / name).is_file()]
     if not names:
-        raise InputWrong(f"the model {model} has no tokenizer")
+        raise InputWrong(f"the model {model} has no tokenizer: name one that has")
     for name in names:
         (out / name).write_bytes((model / name).read_bytes())
 

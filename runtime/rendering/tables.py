@@ -37,7 +37,7 @@ def rendered_rows(
     if aligned and None in own:
         raise InputWrong(
             f"row {own.index(None) + 1} was sampled under another tokenizer or chat template: its log-probabilities "
-            "do not belong to this model's tokens"
+            "do not belong to this model's tokens: sample it again with this one"
         )
     strange = [one for one, kept in zip(sides, own, strict=True) if kept is None]
     foreign = iter(render_rows(tokenizer, strange, rendering))

@@ -35,7 +35,7 @@ class Refusal:
 def apply_template(tokenizer: PreTrainedTokenizerBase, asked: Sequence[Asked]) -> list[str | Refusal]:
     """The text of each conversation, in order. Raises `InputWrong` for a tokenizer without a template."""
     if tokenizer.chat_template is None:
-        raise InputWrong("the tokenizer has no chat template (`chat_template.jinja`)")
+        raise InputWrong("the tokenizer has no chat template (`chat_template.jinja`): give it one with `retemplate`")
     return [_applied(tokenizer, one) for one in asked]
 
 
@@ -75,7 +75,8 @@ def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Id of the token that ends the assistant's turn. Raises `InputWrong` if the tokenizer names none."""
     if tokenizer.eos_token_id is None:
         raise InputWrong(
-            "the tokenizer names no end-of-sequence token (`eos_token`): a model trained with it never stops"
+            "the tokenizer names no end-of-sequence token (`eos_token`): a model trained with it never stops: "
+            "name one in tokenizer_config.json"
         )
     return cast("int", tokenizer.eos_token_id)
 

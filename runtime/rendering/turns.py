@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from ptc.runtime.remedies import ROW
 from ptc.runtime.rendering.conversations import Conversation, NoConversation
 from ptc.runtime.rendering.template import Asked, Refusal, TokenIds, apply_template, encode, end_token, excerpt
 
@@ -38,6 +39,17 @@ class Fault(StrEnum):
     TOO_LONG = "too long"
 
 
+REMEDIES: Mapping[Fault, str] = {
+    Fault.NO_CONVERSATION: ROW,
+    Fault.TEMPLATE_REFUSES: "leave the row out with `keep`, or give the model another template with `retemplate`",
+    Fault.NOT_PRESERVED: "give the model a template that keeps what was said with `retemplate`",
+    Fault.NO_END: "give the model a template that writes one with `retemplate`",
+    Fault.END_IN_TEXT: "leave the row out with `keep`",
+    Fault.NOTHING_TRAINED: "leave the row out with `keep`",
+}
+"""Where the sentence itself says none."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why there are no tokens. `said` is a sentence without a row; `turn` counts from 1."""
@@ -45,6 +57,11 @@ class Problem:
     fault: Fault
     said: str
     turn: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do about it."""
+        return f"{self.said}: {REMEDIES[self.fault]}" if self.fault in REMEDIES else self.said
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ def test_pain_73_a_step_that_its_rows_refuse(workshop: Workshop) -> None:
         f'model base = local.model("model")\n{SFT}'
     )
     assert one(workshop.check(program), "D412").title.endswith(
-        "row 2 has the prompt '': a prompt is a text that is not empty"
+        "row 2 has the prompt '', where a text that is not empty is needed: "
+        "leave the row out with `keep`, or mend the column"
     )
 
 

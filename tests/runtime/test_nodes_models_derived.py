@@ -195,7 +195,7 @@ def test_another_template_and_another_end(world: World, base: Artifact) -> None:
     [
         ({"template": ANOTHER, "end": "<|im_end|>"}, 'has no token "<|im_end|>" that could end a turn'),
         ({"template": "{% for message in %}"}, "cannot be rendered"),
-        ({"template": "{{ raise_exception('no system') }}"}, "cannot be rendered: no system"),
+        ({"template": "{{ raise_exception('no system') }}"}, r"cannot be rendered \(no system\): mend it"),
     ],
 )
 def test_templates_that_are_refused(world: World, base: Artifact, settings: dict[str, Any], message: str) -> None:

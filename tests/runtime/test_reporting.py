@@ -172,7 +172,7 @@ def test_a_tracker_that_does_not_start_is_refused_and_the_others_are_closed(
     register_tracker_class(Locked)
     try:
         _, context = context_of(tmp_path, "lines", "locked")
-        refusal = "report_to = 'locked': it cannot be started: ValueError: no key: log in first"
+        refusal = r"report_to = 'locked': it cannot be started \(ValueError: no key: log in first\): mend that"
         with pytest.raises(ResourceMissing, match=refusal), reported(context):
             pass
     finally:

@@ -167,7 +167,11 @@ def test_a_row_that_is_not_learned_from_bears_no_loss_in_its_context_either() ->
 @pytest.mark.parametrize(
     ("changed", "settings", "said"),
     [
-        ({"context": None}, {}, r"row 1 has None for `\.context`, where the objective needs a text"),
+        (
+            {"context": None},
+            {},
+            r"row 1 has None for `\.context`, where the objective needs a text: leave the row out with `keep`",
+        ),
         ({}, {"mask": "all"}, r"row 1: what is learned begins elsewhere .* use mask"),
         (
             {"context": "long " * 40},
@@ -208,7 +212,11 @@ ROW: dict[str, Any] = {"prompt": "a", "response": "b\nc", "steps": ["b", "c"]}
         (STEPPED, {"step_rewards": None}, r"row 2 has None for `\.step_rewards`, where the objective needs a list"),
         (STEPPED, {"steps": ["b", "d"]}, r"row 2: step 2 \('d'\) does not stand in its response"),
         (MARKED, {"step_labels": [1, 3]}, r"row 2 has 3 for `\.step_labels`, where the objective needs true or false"),
-        (MARKED, {"steps": None}, r"row 2 has None for `\.steps`, where the objective needs a list of texts"),
+        (
+            MARKED,
+            {"steps": None},
+            r"row 2 has None for `\.steps`, where the objective needs a list of texts: leave .* out",
+        ),
     ],
 )
 def test_what_is_missing_is_no_number(needs: Needs, bad: dict[str, Any], said: str) -> None:
