@@ -16,9 +16,9 @@ def refuse_place(target: Path) -> None:
     _refuse_foreign(target)
     above = next(folder for folder in target.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise InputWrong(f"{target} cannot be written: {above} is no folder")
+        raise InputWrong(f"{target} cannot be written, {above} is no folder: export elsewhere")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise ResourceMissing(f"{target} cannot be written: nothing may be written in {above}")
+        raise ResourceMissing(f"{target} cannot be written, nothing may be written in {above}: export elsewhere")
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -190,7 +190,8 @@ def _require(folder: Path) -> None:
     architectures = tuple(map(str, config.get("architectures") or []))
     if not any(name.endswith(HEADS) for name in architectures):
         raise InputWrong(
-            f"{folder}/config.json names no architecture that writes text or judges it (…{', …'.join(HEADS)})"
+            f"{folder}/config.json names no architecture that writes text or judges it: "
+            f"name a model of …{', …'.join(HEADS)}"
         )
     numbers = len(config.get("id2label") or "01")
     if numbers != 1 and any(name.endswith(HEADS[1:]) for name in architectures):

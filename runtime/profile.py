@@ -137,11 +137,11 @@ def _read(path: Path) -> Profile:
     try:
         document = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        raise InputWrong(f"{path}: the profile cannot be read: {error.strerror}") from None
+        raise InputWrong(f"{path}: the profile cannot be read ({error.strerror}): name one that can") from None
     except UnicodeDecodeError:
-        raise InputWrong(f"{path}: a profile is a TOML text, and this is no text") from None
+        raise InputWrong(f"{path}: a profile is a TOML text, and this is no text: name another") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputWrong(f"{path}: no valid TOML: {error}") from None
+        raise InputWrong(f"{path}: no valid TOML ({error}): mend that line") from None
     try:
         return Profile.model_validate(document)
     except ValidationError as error:

@@ -52,7 +52,7 @@ def file(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context
     """Rows of a JSON Lines or Parquet file, in its order."""
     path = Path(node.settings["path"])
     if not path.exists():
-        raise InputWrong(f"there is no file {path}: paths start where the program lies")
+        raise InputWrong(f"there is no file {path}: paths start in the folder that the run is started in")
     if not path.is_file():
         raise InputWrong(f"{path} is not a regular file: name one")
     table = _read_parquet(path) if node.settings["format"] == "parquet" else _read_json_lines(path)

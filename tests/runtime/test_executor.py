@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,18 @@ def test_a_node_that_writes_nothing_is_not_published(tmp_path: Path) -> None:
     outcome = run(tmp_path, program(), {**IMPLEMENTATIONS, "train": lambda *_: None})
     said = "policy ended without writing *.safetensors, config.json: run again; if it stays so, it is a bug in ptc"
     assert (outcome.exit_code, outcome.message) == (4, said)
+
+
+def test_what_is_wrong_is_said_behind_the_node_that_it_is_wrong_in(tmp_path: Path) -> None:
+    def refusing(said: str) -> Any:
+        def train(*_: Any) -> None:
+            raise InputWrong(said)
+
+        return train
+
+    for said, expected in (("row 3 is empty", "policy: row 3 is empty"), ("policy has no rows", "policy has no rows")):
+        outcome = run(tmp_path, program(), {**IMPLEMENTATIONS, "train": refusing(said)})
+        assert (outcome.exit_code, outcome.message) == (2, expected)
 
 
 class TestSources:
