@@ -20,6 +20,9 @@ from ptc.runtime.artifacts import Artifact
 from ptc.runtime.executor import Outcome
 from ptc.runtime.store import Store
 
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The ranks that vLLM can be told to make room for."""
+
 
 @dataclass(frozen=True)
 class ClaimRow:
@@ -196,14 +199,23 @@ def places(graph: Graph, store: Store, outcome: Outcome, command: str) -> Iterat
         yield "export", _shown(folder, here)
     for folder in filter(_writes_text, outcome.exports.values()):
         yield "generate", generate(_shown(folder, here), _example(graph, outcome))
-        if not (folder / "adapter_config.json").exists():  # vLLM takes an adapter from a folder of its own
-            yield "serve", f"vllm serve {_shown(folder, here)}"
+        yield "serve", serve(folder, _shown(folder, here))
     yield "resume" if outcome.exit_code else "again", command
 
 
 def _writes_text(folder: Path) -> bool:
     """Whether an export is a language model: reward models and critics end in a number."""
     return any(name.endswith("ForCausalLM") for name in _document(folder / "config.json").get("architectures") or ())
+
+
+def serve(folder: Path, shown: str) -> str:
+    """A line for the shell. vLLM reads a folder with an adapter as the base, and as what answers to `adapted`."""
+    adapter = folder / "adapter_config.json"
+    if not adapter.exists():
+        return f"vllm serve {shown}"
+    rank = _document(adapter)["r"]
+    most = next((size for size in LORA_RANKS if size >= rank), rank)
+    return f"vllm serve {shown} --enable-lora --max-lora-rank {most} --lora-modules adapted={shown}"
 
 
 def generate(folder: str, prompt: str) -> str:

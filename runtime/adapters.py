@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -117,13 +117,12 @@ def lora_config(
     for target in wanted:
         if not any(f".{name}".endswith(f".{target}") for name in modules):
             raise InputWrong(f"lora: the model has no linear layer `{target}` to adapt; it has {', '.join(kinds)}")
-    heads = [name for name in HEADS if hasattr(base, name)]
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules=wanted,
-        modules_to_save=heads or None,
+        modules_to_save=_heads(base),
         task_type=_task(base),
     )
 
@@ -137,12 +136,13 @@ def load_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
 
 
 def readapt(other: PreTrainedModel, folder: Path) -> PeftModel:
-    """Another model over the same body with the factors of an adapter. Draws from torch's generator."""
+    """Another model over the same body with the factors of an adapter, scaled and placed as that one is. Draws from
+    torch's generator."""
     from peft import PeftConfig, get_peft_model_state_dict, set_peft_model_state_dict
 
-    config = PeftConfig.from_pretrained(str(folder))
-    settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
-    adapted = adapt(other, lora_config(other, **settings, targets=sorted(config.target_modules)))
+    config = cast("LoraConfig", PeftConfig.from_pretrained(str(folder)))
+    config.inference_mode, config.task_type, config.modules_to_save = False, _task(other), _heads(other)
+    adapted = adapt(other, config)
     factors = {name: tensor for name, tensor in load_file(folder / WEIGHTS).items() if ".lora_" in name}
     set_peft_model_state_dict(adapted, get_peft_model_state_dict(adapted) | factors)
     return adapted
@@ -239,6 +239,10 @@ def _linear_modules(base: PreTrainedModel) -> list[str]:
     return [
         name for name, module in base.named_modules() if isinstance(module, torch.nn.Linear) and id(module) not in heads
     ]
+
+
+def _heads(base: PreTrainedModel) -> list[str] | None:
+    return [name for name in HEADS if hasattr(base, name)] or None
 
 
 def _task(base: PreTrainedModel) -> str | None:

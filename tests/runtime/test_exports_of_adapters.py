@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from small_chat import save, small_llama, small_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ptc import ending
 from ptc.runtime.adapters import is_base_of, write_adapter
 from ptc.runtime.artifacts import Artifact, InputWrong
 from ptc.runtime.loading import load_model
@@ -110,6 +111,14 @@ def test_an_index_keeps_the_adapter_out_of_the_weights(world: World) -> None:
     assert is_base_of(world.root / "base", again.path)
     merged = world.run("export", {"path": "out"}, model=world.run("merge_adapter", init=model)).path
     assert not (merged / "model.safetensors.index.json").exists()
+
+
+def test_a_run_says_how_its_exports_are_served(world: World) -> None:
+    """With room for the rank: vLLM knows some, the next larger of which it is told."""
+    entry = base(world)
+    apart = world.run("export", {"path": "out"}, model=world.run("lora", {**LORA, "rank": 12}, init=entry)).path
+    assert ending.serve(apart, "o") == "vllm serve o --enable-lora --max-lora-rank 16 --lora-modules adapted=o"
+    assert ending.serve(world.run("export", {"path": "out"}, model=entry).path, "o") == "vllm serve o"
 
 
 SERVE = """

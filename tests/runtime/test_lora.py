@@ -279,6 +279,17 @@ def test_gradient_checkpointing_gives_the_same_gradient(shop: Shop) -> None:
     assert again.metric("grad_norm") == pytest.approx(plain.metric("grad_norm"), rel=1e-5)
 
 
+def test_half_precision_computes_and_the_adapter_stays_in_float32(shop: Shop) -> None:
+    document = learning(settings(expressions.dpo(), budget=4), 1e-2)
+    models = {"m0": shop.adapted, "m1": shop.base}
+    plain = shop.train(document, "plain", models)
+    mixed = shop.train(document, "mixed", models, PROFILE.model_copy(update={"precision": "bfloat16"}))
+    assert {tensor.dtype for tensor in adapter(shop, "mixed").values()} == {torch.float32}
+    assert mixed.metric("loss") != plain.metric("loss")
+    assert mixed.metric("loss") == pytest.approx(plain.metric("loss"), rel=0.05)
+    assert mixed.metric("grad_norm") == pytest.approx(plain.metric("grad_norm"), rel=0.1)
+
+
 def test_an_average_follows_an_adapter(shop: Shop) -> None:
     document = learning(settings(expressions.sft(), budget=2, models=["m0"]), 1e-2)
     document["models"]["m1"] = {"as": "track", "by": "ema", "follows": "m0", "decay": 0.5}
@@ -300,11 +311,12 @@ def test_training_goes_on_with_the_adapter_that_is_there(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_adapter_that_one_trains(shop: Shop) -> None:
+@pytest.mark.parametrize("packing", [False, True])
+def test_two_processes_train_the_adapter_that_one_trains(shop: Shop, packing: bool) -> None:
     document = learning(settings(expressions.dpo(), budget=3), 1e-3)
     models = {"m0": shop.adapted, "m1": shop.base}
     alone = shop.train(document, "alone", models)
-    both = shop.train(document, "both", models, PROFILE.model_copy(update={"devices": 2}))
+    both = shop.train(document, "both", models, PROFILE.model_copy(update={"devices": 2, "packing": packing}))
     assert both.metric("loss") == pytest.approx(alone.metric("loss"), abs=1e-6)
     for name, tensor in adapter(shop, "alone").items():
         assert torch.allclose(adapter(shop, "both")[name], tensor, rtol=0, atol=1e-5)

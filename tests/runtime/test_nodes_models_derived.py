@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from nodes_world import World
+from peft import LoraConfig
 from small_chat import save, small_llama, small_model
 
-from ptc.runtime.adapters import write_adapter
+from ptc.runtime.adapters import adapt, handed_over, write_adapter
 from ptc.runtime.artifacts import Artifact, InputWrong
 from ptc.runtime.engines.open import end_tokens, load_tokenizer
-from ptc.runtime.loading import REWARD, VALUE, head_of, load_model, load_whole
+from ptc.runtime.loading import REWARD, VALUE, head_of, load_base, load_model, load_whole
 from ptc.runtime.model_folders import copy_model
 from ptc.runtime.render import render_prompt
 
@@ -157,14 +158,56 @@ def test_an_adapter_over_a_head_trains_the_head_too(world: World, base: Artifact
     assert torch.allclose(logits(whole), logits(learned), rtol=0, atol=1e-5)
 
 
-def test_a_head_over_an_adapted_model_keeps_the_adapter(world: World, base: Artifact) -> None:
-    learned = moved(world.run("lora", LORA, init=base), world)
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "ours": {"target_modules": ["q_proj", "up_proj"]},
+    "rank-stabilised": {"target_modules": ["q_proj", "up_proj"], "use_rslora": True},
+    "by a pattern": {"target_modules": r".*layers\.1\..*(q|v)_proj"},
+    "a rank for each": {
+        "target_modules": ["q_proj", "k_proj"],
+        "rank_pattern": {"k_proj": 2},
+        "alpha_pattern": {"k_proj": 9},
+    },
+    "in some layers": {"target_modules": ["q_proj"], "layers_to_transform": [0]},
+}
+"""Adapters as PEFT makes them, and as they come from a hub or a folder."""
+
+
+def from_elsewhere(world: World, base: Artifact, settings: dict[str, Any]) -> Artifact:
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", **settings)
+    out = world.root / "elsewhere"
+    out.mkdir()
+    copy_model(base.path, out)
+    write_adapter(adapt(load_base(base.path), config), out / "adapter")
+    return moved(Artifact("elsewhere", out, {}), world)
+
+
+@pytest.mark.parametrize("settings", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_head_over_an_adapted_model_keeps_the_adapter(world: World, base: Artifact, settings: dict[str, Any]) -> None:
+    learned = from_elsewhere(world, base, settings)
     critic = world.run("value_head", {"seed": 1}, init=learned)
     assert head_of(critic.path) == VALUE and not logits(critic).any()
     before, after = (load_model(artifact.path).get_base_model().base_model for artifact in (learned, critic))
     with torch.no_grad():
         hidden = [body.eval()(input_ids=TEXTS).last_hidden_state for body in (before, after)]
     assert torch.equal(*hidden)
+    scores = [
+        name for name, each in load_model(critic.path).named_parameters() if each.requires_grad and "score" in name
+    ]
+    assert scores
+
+
+@pytest.mark.parametrize("settings", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_adapters_from_elsewhere_are_merged_and_handed_over_as_they_are_scaled(
+    world: World, base: Artifact, settings: dict[str, Any]
+) -> None:
+    learned = from_elsewhere(world, base, settings)
+    expected = logits(learned)
+    assert (expected - logits(base)).abs().max() > 0.1
+    whole = world.run("merge_adapter", init=learned)
+    assert torch.allclose(logits(whole), expected, rtol=0, atol=1e-5)
+    state, merged = handed_over(load_model(learned.path)), load_base(whole.path).state_dict()
+    assert all(torch.allclose(state[name], tensor, rtol=0, atol=1e-6) for name, tensor in merged.items())
 
 
 def test_other_families_have_heads_too(world: World, tmp_path: Path) -> None:
