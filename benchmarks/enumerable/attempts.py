@@ -189,7 +189,7 @@ def entropy_bonus(world: World) -> Iterator[Row]:
         loss="entropy_bonus(attempts, policy)",
         sources=["source attempts = asked |> sample(policy, n = 16, max_tokens = 2)"],
         batch="2 prompts",
-        steps=120,
+        steps=300,
     )
     policy = world.policy(world.train(stage, {"policy": base}, ROWS), 2)
     entropies = [-float(policy.conditional(prompt) @ policy.log[prompt, ()]) for prompt in policy.prompts]
