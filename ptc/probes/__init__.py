@@ -56,7 +56,7 @@ def probe(checked: Checked, stand_ins: StandIns | None = None, **limited: int) -
         _unreadable(view, findings)
     known = {(one.code, one.span) for one in (*checked.diagnostics, *checked.accepted)}
     found = [one for one in judge(findings.found, checked.program.allows).kept if (one.code, one.span) not in known]
-    return Probed(tuple(found), _looked(drawer))
+    return Probed(tuple(found), _looked(drawer) + _rendered_as(view))
 
 
 def probes() -> tuple[Callable[..., None], ...]:
@@ -113,6 +113,22 @@ def _unreadable(view: View, findings: Findings) -> None:
 
 def _name(model: core.Model) -> str:
     return f"`{model.name}`" if model.name else "this model"
+
+
+READ = ("file", "hub_dataset")
+
+
+def _rendered_as(view: View) -> str:
+    """What becomes of prompts that are plain text, which other trainers may hand to the model as they are."""
+    for lesson in view.lessons:
+        shown = view.shown(lesson)
+        read = any(source.kind in READ for source in lesson.source.upstream())
+        if shown is None or not read or shown.headers.tokenizer.chat_template is None:
+            continue
+        schema = shown.drawn.table.schema
+        if "prompt" in schema.names and str(schema.field("prompt").type).endswith("string"):
+            return "; a prompt of plain text is a user's turn of the chat template"
+    return ""
 
 
 def _looked(drawer: Drawer) -> str:

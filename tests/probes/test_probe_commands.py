@@ -24,9 +24,17 @@ def program(workshop: Workshop) -> Workshop:
 
 def test_what_was_looked_at_is_said(program: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "--data", "program.pt"]) == 0
-    assert "program.pt: looked at 900 rows of 1 source\nprogram.pt: ok" in capsys.readouterr().out
+    said = "looked at 900 rows of 1 source; a prompt of plain text is a user's turn of the chat template"
+    assert f"program.pt: {said}\nprogram.pt: ok" in capsys.readouterr().out
     assert cli.main(["check", "--data", "--json", "program.pt"]) == 0
-    assert json.loads(capsys.readouterr().out)["files"][0]["looked"] == "looked at 900 rows of 1 source"
+    assert json.loads(capsys.readouterr().out)["files"][0]["looked"] == said
+
+
+def test_messages_are_turns_already(program: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    program.rows("rows.jsonl", [{"messages": turns}] * 8)
+    cli.main(["check", "--data", "program.pt"])
+    assert "looked at 8 rows of 1 source\n" in capsys.readouterr().out
 
 
 def test_more_rows_may_be_rendered(program: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,5 +66,5 @@ def test_three_sources_of_text_take_seconds(workshop: Workshop) -> None:
     program += 'model base = local.model("model")\neval reading = bits_per_character(three)\n'
     program += SFT.replace("sft(rows, policy)", "sft(one, policy) + sft(two, policy)") + "report reading\n"
     result = workshop.result(program)
-    assert codes(result.diagnostics) == [] and result.looked == "looked at 6,000 rows of 3 sources"
+    assert codes(result.diagnostics) == [] and result.looked is not None and result.looked.startswith("looked at 6,000 rows of 3 sources")
     assert time.process_time() - began < 20
