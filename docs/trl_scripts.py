@@ -28,7 +28,8 @@ NOTES = {
     "dpo": (
         "Preferences",
         "TRL makes a reference of the weights that it loads; here it has a name, and has to be what the policy starts "
-        "from. The two sides of a pair may each be the whole conversation, as here, or follow a `prompt`.",
+        "from. The two sides of a pair may each be the whole conversation, as here, or follow a `prompt`. A prompt of "
+        "plain text is a user's turn here where the model has a chat template; TRL hands it to the model as it is.",
     ),
     "grpo": (
         "Rewards",

@@ -66,5 +66,9 @@ def test_three_sources_of_text_take_seconds(workshop: Workshop) -> None:
     program += 'model base = local.model("model")\neval reading = bits_per_character(three)\n'
     program += SFT.replace("sft(rows, policy)", "sft(one, policy) + sft(two, policy)") + "report reading\n"
     result = workshop.result(program)
-    assert codes(result.diagnostics) == [] and result.looked is not None and result.looked.startswith("looked at 6,000 rows of 3 sources")
+    assert (
+        codes(result.diagnostics) == []
+        and result.looked is not None
+        and result.looked.startswith("looked at 6,000 rows of 3 sources")
+    )
     assert time.process_time() - began < 20
