@@ -29,6 +29,8 @@ from ptc.stdlib.signatures import RUNNABLE, VerifierSignature
 from ptc.stdlib.verifiers import Error, Pass, Timeout, Verdict, corrupted, gold_response, judge_one
 
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+MOST_KINDS = 5
+"""Of failures that are told."""
 ERROR_BUDGET = 0.01
 """Share of rows that may fail to be judged."""
 DEADLINE = 10.0
@@ -93,7 +95,7 @@ class Judge:
         self._failed.update(_failure(verdict) for verdict in verdicts if isinstance(verdict, Error | Timeout))
         failed = sum(self._failed.values())
         if failed > max(1.0, ERROR_BUDGET * self._judged):
-            kinds = ", ".join(f"{kind} {count}" for kind, count in self._failed.most_common())
+            kinds = ", ".join(f"{count} × {kind}" for kind, count in self._failed.most_common(MOST_KINDS))
             raise InvariantBroken(
                 f"`{self.signature.name}`: {failed:,} of {self._judged:,} responses could not be judged ({kinds}): an "
                 "error is no wrong answer; try it on the rows with `ptc check --data`"

@@ -34,6 +34,8 @@ from ptc.stdlib.verifiers import (
 
 MEMORY = 4 << 30
 """Bytes of address space: `9**9**9**9` ends in an error and not in a frozen machine."""
+LONGEST_COMPLAINT = 160
+"""Characters of what a function outside raises."""
 READY, WRONG = b"ready", b"wrong: "
 """How its first line begins: that it judges from now on, or why it cannot."""
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -67,7 +69,11 @@ def _ready(verifier: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Verdict
 def _outside(function: Callable[..., Any], row: Mapping[str, Any]) -> Verdict:
     if len(row["response"]) > LONGEST_RESPONSE:
         return Refused(f"the response is longer than {LONGEST_RESPONSE} characters")
-    return verdict_of(function(**row))
+    try:
+        return verdict_of(function(**row))
+    except Exception as problem:  # noqa: BLE001 - whoever wrote the function must be told what it said
+        said = " ".join(str(problem).split())
+        return Error(f"{type(problem).__name__}: {said}"[:LONGEST_COMPLAINT] if said else type(problem).__name__)
 
 
 def _judged(judge: Callable[[Mapping[str, Any]], Verdict], row: Mapping[str, Any]) -> Verdict:

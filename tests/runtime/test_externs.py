@@ -12,6 +12,7 @@ from ptc.runtime.artifacts import InputWrong, InvariantBroken
 from ptc.runtime.externs import digest_of, verdict_of
 from ptc.runtime.keys import numerics
 from ptc.runtime.profile import Profile
+from ptc.runtime.verifier_worker import _outside as judged_outside
 from ptc.stdlib.verifiers import PASS, WRONG, Error, Graded, Refused
 
 MODULE = """
@@ -85,8 +86,17 @@ def test_what_cannot_be_loaded_is_said_in_a_line(tmp_path: Path, target: str, sa
 def test_a_verifier_that_fails_often_stops_the_run(tmp_path: Path) -> None:
     world = World(tmp_path)
     rows = world.rows(response=["raise"] * 4, answer=["4"] * 4)
-    with pytest.raises(InvariantBroken, match=r"`brevity`: 4 of 4 .* \(ZeroDivisionError 4\)"):
+    with pytest.raises(InvariantBroken, match=r"`brevity`: 4 of 4 .* \(4 × ZeroDivisionError\)"):
         world.run("score", scored((1.0, verifier("brevity", "answer"))), rows=rows)
+
+
+def test_what_a_function_outside_raises_is_told_with_its_words() -> None:
+    def as_in_trl(completions: list[str]) -> list[float]:
+        return [0.0 for _ in completions]
+
+    verdict = judged_outside(as_in_trl, {"response": "4"})
+    assert isinstance(verdict, Error) and verdict.kind.startswith("TypeError: ")
+    assert "unexpected keyword argument 'response'" in verdict.kind
 
 
 def test_a_source_outside_gives_rows(tmp_path: Path) -> None:
