@@ -179,6 +179,7 @@ def run(request: Request, wait: bool) -> int:
         refuse_missing(target for node in prepared.graph.nodes.values() for target in targets(node))
         check_packages(prepared.profile)
         check_places(prepared.graph)
+        check_processes(prepared.graph, prepared.profile)
         store = open_store(prepared.profile.store)
         console = Console(highlight=False)
         if not console.is_terminal:
@@ -220,6 +221,19 @@ def check_places(graph: Graph) -> None:
             raise InputWrong(f"`{node.label}` is read from {Path(path).absolute()}: no such file or directory")
     for target in sorted(targets):
         refuse_place(Path(target).absolute())
+
+
+def check_processes(graph: Graph, profile: Profile) -> None:
+    """Refuses vLLM among several training processes: it takes their group for its own, and waits for the others."""
+    if profile.engine != "vllm" or profile.devices == 1:
+        return
+    for node in graph.nodes.values():
+        if node.kind == "train" and (node.watches or '"op": "sample"' in json.dumps(node.settings["flows"])):
+            raise ResourceMissing(
+                f"`{node.label}` samples while {profile.devices} processes train, and vLLM runs beside one alone in "
+                'this version: write engine = "transformers" into the profile, which samples in all of them, or '
+                "devices = 1"
+            )
 
 
 def check_packages(profile: Profile) -> None:

@@ -130,3 +130,16 @@ def test_a_launcher_is_refused(
             launched.setenv(name, value)
             assert cli.main(["run", "program.pt"]) == 6
         assert "starts its training processes itself" in capsys.readouterr().err
+
+
+def test_vllm_beside_other_processes_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ptc.running.check_packages", lambda profile: None)
+    (tmp_path / "tasks.jsonl").write_text('{"prompt": "a1", "answer": "a"}\n')
+    (tmp_path / "program.pt").write_text(PROGRAM)
+    (tmp_path / "two.toml").write_text('device = "cpu"\ndevices = 2\nengine = "vllm"\n')
+    assert cli.main(["run", "program.pt", "--profile", "two.toml"]) == 6
+    assert "`reasoner` samples while 2 processes train, and vLLM runs beside one alone" in capsys.readouterr().err
+    assert not (tmp_path / ".ptc").exists()
