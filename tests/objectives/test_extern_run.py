@@ -171,8 +171,9 @@ def test_a_smoke_run_calls_it_if_it_may_and_names_what_it_does_not_call(
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(folder: Path) -> None:
-    (folder / "two.toml").write_text('device = "cpu"\ndevices = 2\nthreads = 1\n')
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_two_processes_learn_what_one_does(folder: Path, sharding: str) -> None:
+    (folder / "two.toml").write_text(f'device = "cpu"\ndevices = 2\nthreads = 1\nsharding = "{sharding}"\n')
     assert run(folder, "--allow-extern", "--store", "one") == 0
     assert run(folder, "--allow-extern", "--store", "two", "--profile", "two.toml") == 0
     assert losses(folder, "two") == pytest.approx(losses(folder, "one"), rel=1e-4, abs=1e-5)
