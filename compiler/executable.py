@@ -44,7 +44,7 @@ OPERATIONS = frozenset(
         *("eq", "ne", "lt", "le", "gt", "ge"),
         *("exp", "log", "log1p", "sqrt", "abs", "sigmoid", "log_sigmoid"),
         *("mean", "sum", "std", "count", "min_over", "max_over"),
-        *("suffix_sum", "suffix_min", "at_end", "gae"),
+        *("suffix_sum", "suffix_min", "at_end", "gae", "transport"),
         *("extern", "rows"),
     )
 )

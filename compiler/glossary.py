@@ -182,6 +182,11 @@ LOSS: Mapping[str, tuple[str, str]] = {
     "k3": ("k3(model, reference, .column)", "The estimate r - 1 - log r of the divergence: never negative, unbiased."),
     "kl": ("kl(p, q, .column)", "The divergence KL(p || q) over the whole vocabulary at each token."),
     "jsd": ("jsd(p, q, .column, beta)", "The generalised Jensen-Shannon divergence over the whole vocabulary."),
+    "transport": (
+        "transport(p, q, .column)",
+        "The distance of two next-token distributions as sorted, for models with different tokenizers: each reads the "
+        "column in its own tokens.",
+    ),
     "length": ("length(.column)", "How many tokens each sample has in a column."),
     "suffix_sum": ("suffix_sum(x, discount = 1)", "At each token, the discounted sum of what follows and itself."),
     "suffix_min": ("suffix_min(x)", "At each token, the smallest of what follows and itself."),

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ptc.compiler import anneal, core
 from ptc.compiler.graph import Json, Node, canonical
+from ptc.compiler.mathematics.forwards import OWN_TOKENS
 from ptc.compiler.names import defaults
 
 SEMANTICS = {
@@ -310,6 +311,8 @@ class Naming:
             document["models"] = [self.model(role) for role in expression.models]
         elif expression.models:
             document["model"] = self.model(expression.models[0])
+            if OWN_TOKENS in expression.fields:
+                document[OWN_TOKENS] = document["model"]
         if expression.args:
             document["args"] = [self.expression(arg) for arg in expression.args]
         return document

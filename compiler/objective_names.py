@@ -16,7 +16,7 @@ LIBRARY = frozenset(
         *("reinforce", "reinforce_pp", "rloo", "grpo", "dr_grpo", "dapo", "gspo", "cispo", "lite_ppo", "ppo"),
         *("sapo", "luspo", "vespo", "two_sided_grpo", "deepseek_grpo", "off_policy_grpo"),
         *("process_sum", "process_min", "entropy_bonus", "luffy"),
-        *("forward_kl", "reverse_kl", "gkd", "on_policy_distillation", "mopd", "g_opd", "minillm"),
+        *("forward_kl", "reverse_kl", "gkd", "uld", "on_policy_distillation", "mopd", "g_opd", "minillm"),
         *("context_distillation", "self_distillation"),
     )
 )
@@ -168,6 +168,8 @@ OBJECTIVES: tuple[Name, ...] = (
     Name("gkd", "beta", 0.5, TRL, ("beta",), 0.5, "0 is the forward, 1 the reverse divergence."),
     Name("gkd", "temperature", 1.0, PTC, ("temperature",), 0.9,
          "Of both distributions, as TRL's `DistillationTrainer` has it; its GKD samples at 0.9 and compares at 1."),
+    Name("uld", "temperature", 1.0, TRL, ("uld_student_temperature", "uld_teacher_temperature"), 1.0,
+         "Of both distributions. TRL: `use_uld_loss=True`."),
     Name("on_policy_distillation", "kl_coef", 1.0, PUBLISHED, (), None, "Lu and Thinking Machines Lab, 2025."),
     Name("mopd", "kl_coef", 1.0, PTC),
     Name("g_opd", "scale", 1.25, PUBLISHED, (), None, "The paper's λ."),

@@ -192,7 +192,7 @@ FAMILIES = {
     ),
     "Rewards and demonstrations": ("luffy",),
     "Teachers": (
-        *("forward_kl", "reverse_kl", "gkd", "on_policy_distillation", "mopd", "g_opd", "minillm"),
+        *("forward_kl", "reverse_kl", "gkd", "uld", "on_policy_distillation", "mopd", "g_opd", "minillm"),
         *("context_distillation", "self_distillation"),
     ),
 }

@@ -24,8 +24,11 @@ TokenIds = Sequence[int]
 Item = TypeVar("Item")
 
 
-def reading(column: str, given: str = "") -> str:
-    """The name of the token sequences of a column, as a model reads them that is given a context before the prompt."""
+def reading(column: str, given: str = "", tokenizer: str = "") -> str:
+    """The name of the token sequences of a column, as a model reads them that is given a context before the prompt, or
+    as the tokenizer of a model has them."""
+    if tokenizer:
+        return f"{column} by {tokenizer}"
     return f"{column} given {given}" if given else column
 
 
@@ -51,6 +54,9 @@ class Sample:
     """By sequence and name: what a model said when the rollout batch was taken up, per token that bears loss, …"""
     kept_ends: Mapping[str, Mapping[str, Kept]] = field(default_factory=dict)
     """… or per reading of its reward head."""
+    met: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Of a sequence in another tokenizer, per token that bears loss: at which of those of the column, from 0 on, the
+    same has been said."""
 
     @property
     def length(self) -> int:
@@ -93,6 +99,9 @@ class Sequences:
     """What a model said when the rollout batch was taken up: one row per token that bears loss, …"""
     kept_ends: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """… or one per reading of its reward head."""
+    met: torch.Tensor | None = None
+    """(N,) of what is read in another tokenizer: the token of the column, counted within the sample, at which the same
+    has been said."""
 
     @property
     def unread(self) -> int:
@@ -140,6 +149,7 @@ class Sequences:
             steps=self.steps[tokens],
             kept={name: value[tokens] for name, value in self.kept.items()},
             kept_ends={name: value[ends] for name, value in self.kept_ends.items()},
+            met=None if self.met is None else self.met[tokens],
         )
 
     def to(self, device: torch.device) -> Sequences:
@@ -154,6 +164,7 @@ class Sequences:
             steps=self.steps.to(device),
             kept={name: value.to(device) for name, value in self.kept.items()},
             kept_ends={name: value.to(device) for name, value in self.kept_ends.items()},
+            met=None if self.met is None else self.met.to(device),
         )
 
 
@@ -322,7 +333,13 @@ def _pack(samples: Sequence[Sample], name: str) -> Sequences:
         steps=torch.tensor(_chained(steps), dtype=torch.long),
         kept=_joined([sample.kept.get(name, {}) for sample in samples]),
         kept_ends=_joined([sample.kept_ends.get(name, {}) for sample in samples]),
+        met=_met([sample.met.get(name) for sample in samples]),
     )
+
+
+def _met(places: Sequence[Sequence[int] | None]) -> torch.Tensor | None:
+    told = [own for own in places if own is not None]
+    return torch.tensor(_chained(told), dtype=torch.long) if told else None
 
 
 def _joined(values: Sequence[Mapping[str, Kept]]) -> dict[str, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -15,10 +15,11 @@ from ptc.runtime.batches import Draw, Sample
 from ptc.runtime.choosing import with_spread
 from ptc.runtime.losses.needs import Needs
 from ptc.runtime.rendering.conversations import prompt_text
+from ptc.runtime.rendering.meeting import Reader
 from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.rendering.tables import records
 from ptc.runtime.rewards import Worth
-from ptc.runtime.samples import by_prompt, drawn, tokenised
+from ptc.runtime.samples import ALONE, by_prompt, drawn, tokenised
 from ptc.runtime.stateless import Stateless
 from ptc.runtime.streams.building import replays
 from ptc.runtime.streams.drawing import UNIT, Drawing, Stream
@@ -35,10 +36,17 @@ class FixedFlow(Stateless):
     """Rows as materialised, tokenised once. A unit is a row, or a prompt with all its rows."""
 
     def __init__(
-        self, rows: pa.Table, unit: str, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
+        self,
+        rows: pa.Table,
+        unit: str,
+        needs: Needs,
+        tokenizer: PreTrainedTokenizerBase,
+        rendering: Rendering,
+        readers: Mapping[str, Reader] = ALONE,
     ) -> None:
-        """`unit` is ``samples`` or ``prompts``. Raises `InputWrong` for rows on which the loss cannot be computed."""
-        samples, self.counts = tokenised(rows, needs, tokenizer, rendering)
+        """`unit` is ``samples`` or ``prompts``; `readers` have tokenizers of their own. Raises `InputWrong` for rows on
+        which the loss cannot be computed."""
+        samples, self.counts = tokenised(rows, needs, tokenizer, rendering, readers)
         groups = by_prompt(rows) if unit == "prompts" else [[row] for row in range(rows.num_rows)]
         asked = [prompt_text(record) or "" for record in records(rows)]
         units = [([sample for row in group for sample in samples[row]], asked[group[0]]) for group in groups]
@@ -73,6 +81,7 @@ class LiveFlow:
         needs: Needs,
         tokenizer: PreTrainedTokenizerBase,
         rendering: Rendering,
+        readers: Mapping[str, Reader] = ALONE,
         *,
         follows: str | None = None,
         with_spread_only: bool = False,
@@ -83,6 +92,7 @@ class LiveFlow:
         self._needs = needs
         self._tokenizer = tokenizer
         self._rendering = rendering
+        self._readers = readers
         self.follows = follows
         self._replays = list(replays(stream))
         self._with_spread_only = with_spread_only
@@ -97,7 +107,7 @@ class LiveFlow:
         if self._with_spread_only and set(rows.column_names) >= REWARDED:
             rows = with_spread(rows)
         groups: list[list[Sample]] = [[] for _ in units]
-        samples = drawn(rows, self._needs, self._tokenizer, self._rendering)
+        samples = drawn(rows, self._needs, self._tokenizer, self._rendering, self._readers)
         prompts = [self._stream.prompts[unit] for unit in units]
         for unit, own, record in zip(column(rows, UNIT), samples, records(rows), strict=True):
             groups[unit] += own

@@ -245,7 +245,8 @@ def _with_columns(batch: Batch, needs: Needs) -> Batch:
     if batch.samples:
         return batch
     nothing = torch.zeros(0, device=batch.prompt.device)
-    readings = [*needs.texts, *(reading(column, given) for column, given in needs.given)]
+    translated = (reading(column, tokenizer=model) for column, model in needs.translated)
+    readings = [*needs.texts, *(reading(column, given) for column, given in needs.given), *translated]
     return replace(
         batch,
         numbers=dict.fromkeys(needs.numbers, nothing),

@@ -10,13 +10,15 @@ import pyarrow as pa
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.batches import Sample, TokenIds, reading
 from ptc.runtime.choosing import counts
+from ptc.runtime.guidance import BEGUN
 from ptc.runtime.losses.needs import Needs
 from ptc.runtime.remedies import ROW
 from ptc.runtime.rendering.context import prompts_behind
 from ptc.runtime.rendering.conversations import Conversation, conversation, prompt_text
+from ptc.runtime.rendering.meeting import Met, Reader, alike, met, unread
 from ptc.runtime.rendering.rows import Counts, Rendering
 from ptc.runtime.rendering.steps import ends_of_steps, step_of_tokens
-from ptc.runtime.rendering.tables import all_borne, records, rendered_rows
+from ptc.runtime.rendering.tables import all_borne, learned_records, records, rendered_rows
 from ptc.runtime.rendering.turns import Fault, Problem, Rendered
 from ptc.runtime.row_numbers import agree, lists_of_numbers, numbers
 from ptc.runtime.tables import column, with_columns
@@ -28,37 +30,55 @@ BETWEEN_STEPS = "\n"
 """What stands between the steps of a row that brings steps and no response."""
 Part = Mapping[str, Rendered]
 """By text: what becomes of a row, or of a part of it."""
+ALONE: Mapping[str, Reader] = {}
+"""No model reads with a tokenizer of its own."""
 
 
 LIVE = "$live"
 """Marks the rows that a stage samples itself, with the tokens of the model that learns."""
 
 
-def drawn(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> list[list[Sample]]:
+def drawn(
+    rows: pa.Table,
+    needs: Needs,
+    tokenizer: PreTrainedTokenizerBase,
+    rendering: Rendering,
+    readers: Mapping[str, Reader] = ALONE,
+) -> list[list[Sample]]:
     """The samples of each row of a live draw: those that were sampled for it with the very tokens that the engine read
     and wrote, what has been joined or mixed with them as `tokenised` has it."""
     if not rows.num_rows:
         return []
     live = [mark is True for mark in column(rows, LIVE)] if LIVE in rows.column_names else [False] * rows.num_rows
     if all(live):
-        return [[sample] for sample in sampled(rows, needs, tokenizer)]
-    own = iter(sampled(rows.filter(pa.array(live)), needs, tokenizer) if any(live) else ())
-    others = iter(tokenised(rows.filter(pa.array([not one for one in live])), needs, tokenizer, rendering)[0])
+        return [[sample] for sample in sampled(rows, needs, tokenizer, readers)]
+    own = iter(sampled(rows.filter(pa.array(live)), needs, tokenizer, readers) if any(live) else ())
+    others = iter(tokenised(rows.filter(pa.array([not one for one in live])), needs, tokenizer, rendering, readers)[0])
     return [[next(own)] if one else next(others) for one in live]
 
 
-def sampled(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase) -> list[Sample]:
+def sampled(
+    rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, readers: Mapping[str, Reader] = ALONE
+) -> list[Sample]:
     """One sample per row of completions, or of pairs of them, with the very tokens that the engine read and wrote."""
     written = {text: column(rows, f"{'response' if text == 'steps' else text}_tokens") for text in needs.texts}
     rendered = [
         [{text: all_borne(prompt, ids[row]) for text, ids in written.items()}]
         for row, prompt in enumerate(column(rows, "prompt_tokens"))
     ]
-    return [sample for samples in _Rows(rows, needs, tokenizer).samples(rendered) for sample in samples]
+    return [
+        sample
+        for samples in _Rows(rows, needs, tokenizer, Rendering(), readers).samples(rendered)
+        for sample in samples
+    ]
 
 
 def tokenised(
-    rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering
+    rows: pa.Table,
+    needs: Needs,
+    tokenizer: PreTrainedTokenizerBase,
+    rendering: Rendering,
+    readers: Mapping[str, Reader] = ALONE,
 ) -> tuple[list[list[Sample]], Counts]:
     """The samples of each row of texts or messages: one, several where it was split, none where it was dropped.
 
@@ -73,7 +93,7 @@ def tokenised(
         if one.problem is not None:
             raise InputWrong(_refusal(one.problem, row, rows))
     parts = [[{text: part[name] for text, name in written.items()} for part in one.parts] for one in rendered]
-    return _Rows(rows, needs, tokenizer, rendering.max_length).samples(parts), Counts.of(rendered)
+    return _Rows(rows, needs, tokenizer, rendering, readers).samples(parts), Counts.of(rendered)
 
 
 def refuse_unreadable(rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> None:
@@ -103,11 +123,20 @@ class _Rows:
     """Rows on their way to samples."""
 
     def __init__(
-        self, rows: pa.Table, needs: Needs, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None
+        self,
+        rows: pa.Table,
+        needs: Needs,
+        tokenizer: PreTrainedTokenizerBase,
+        rendering: Rendering,
+        readers: Mapping[str, Reader],
     ) -> None:
         self._needs = needs
         self._tokenizer = tokenizer
-        self._max_length = max_length
+        self._rendering = rendering
+        self._readers = readers
+        self._alike = {model for _, model in needs.translated if readers[model].reads_as(tokenizer)}
+        self._said = learned_records(rows) if needs.translated else []
+        self._begun = column(rows, BEGUN) if BEGUN in rows.column_names else [None] * rows.num_rows
         self._learned = counts(rows)
         self._records = records(rows)
         self._contexts = {context: column(rows, context) for _, context in needs.given}
@@ -131,6 +160,12 @@ class _Rows:
         for text, context in self._needs.given:
             read[reading(text, context)] = (self._behind(row, text, context, part[text]), part[text].learned)
             masks[reading(text, context)] = masks[text]
+        translated = {
+            reading(text, tokenizer=model): self._translated(row, text, model, part[text])
+            for text, model in self._needs.translated
+        }
+        read |= {name: (one.rendered.prompt, one.rendered.learned) for name, one in translated.items()}
+        masks |= {name: one.rendered.learned_mask for name, one in translated.items()}
         steps = {text: self._step_of_tokens(row, ids) for text, (_, ids) in read.items() if self._stepped(text)}
         return Sample(
             sequences=read,
@@ -140,6 +175,7 @@ class _Rows:
             step_numbers=of_steps,
             steps=steps,
             ends={name: self._ends(row, name, *read[name], steps) for name in self._needs.scored},
+            met={name: one.places for name, one in translated.items()},
         )
 
     def _mask(self, one: Rendered, row: int) -> Sequence[bool]:
@@ -154,7 +190,8 @@ class _Rows:
     # Steps ------------------------------------------------------------------------------------------------------------
 
     def _stepped(self, text: str) -> bool:
-        return self._needs.stepped and text.split(" ")[0] in ("response", "steps")
+        own = text not in {reading(name, tokenizer=model) for name, model in self._needs.translated}
+        return own and self._needs.stepped and text.split(" ")[0] in ("response", "steps")
 
     def _step_of_tokens(self, row: int, ids: TokenIds) -> list[int]:
         steps = self._steps[row]
@@ -195,12 +232,30 @@ class _Rows:
                 f"row {row + 1}: what is learned begins elsewhere than behind its prompt, so that it cannot be read "
                 f'behind `.{context}` as well: use mask = "assistant", and rows whose prompt is not cut'
             )
-        if self._max_length is not None and len(behind) + len(one.learned) > self._max_length:
+        limit = self._rendering.max_length
+        if limit is not None and len(behind) + len(one.learned) > limit:
             raise InputWrong(
                 f"row {row + 1} has {len(behind) + len(one.learned)} tokens behind `.{context}`, more than max_length "
-                f"= {self._max_length}: raise max_length, or keep shorter rows"
+                f"= {limit}: raise max_length, or keep shorter rows"
             )
         return behind
+
+    # Other tokenizers -------------------------------------------------------------------------------------------------
+
+    def _translated(self, row: int, text: str, model: str, one: Rendered) -> Met:
+        """A text in the tokens of another model."""
+        if not self._learned[row]:
+            return unread(one)
+        if model in self._alike:
+            return alike(one)
+        asked = conversation(self._said[row], "response" if text == "steps" else text)
+        assert isinstance(asked, Conversation)
+        begun = len(self._begun[row] or ())
+        own = begun if one.prompt[len(one.prompt) - begun :] == tuple(self._begun[row] or ()) else 0
+        try:
+            return met(self._readers[model], self._tokenizer, one, asked, self._rendering.mask, own)
+        except InputWrong as problem:
+            raise InputWrong(f"row {row + 1}: {problem}") from None
 
 
 def _steps(rows: pa.Table) -> list[list[str]]:

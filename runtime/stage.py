@@ -21,10 +21,12 @@ from ptc.runtime.engines.sharing import GatheredEngine, SharedEngine, can_share
 from ptc.runtime.flows import REWARDED, FixedFlow, LiveFlow
 from ptc.runtime.holding import Whole
 from ptc.runtime.judging import Weights
+from ptc.runtime.losses.needs import Needs
 from ptc.runtime.model_folders import context_length
 from ptc.runtime.nodes.opened import OpenedModels, for_judges
 from ptc.runtime.profile import Profile
 from ptc.runtime.ranks import ALONE, Ranks
+from ptc.runtime.rendering.meeting import Reader
 from ptc.runtime.rendering.rows import Counts, Rendering
 from ptc.runtime.rewards import Rewards
 from ptc.runtime.rollouts import sample_rows, sampling_of
@@ -105,7 +107,7 @@ class Stage:
                     'on_zero_std = "drop": in no group do the rewards differ; nothing is left: sample more attempts, '
                     "or other prompts"
                 )
-        fixed = FixedFlow(rows, unit, needs, self._tokenizer, self._rendering)
+        fixed = FixedFlow(rows, unit, needs, self._tokenizer, self._rendering, self._readers(needs))
         if not fixed.counts.whole:
             self._context.log({"event": "rows", "source": source, **counted(fixed.counts)})
         return fixed
@@ -116,7 +118,18 @@ class Stage:
             refuse_unreadable(rows, needs, self._tokenizer, self._rendering)
         follows = self._alike(source, stream, joined=steps[0]["op"] == "join")
         self._streams[source] = stream
-        return LiveFlow(stream, needs, self._tokenizer, self._rendering, follows=follows, with_spread_only=self._drop)
+        readers = self._readers(needs)
+        return LiveFlow(
+            stream, needs, self._tokenizer, self._rendering, readers, follows=follows, with_spread_only=self._drop
+        )
+
+    def _readers(self, needs: Needs) -> dict[str, Reader]:
+        """The models that read in tokens of their own; one that is tracked has those of the one that it follows."""
+        folders = {
+            model: self._inputs[model if model in self._inputs else self._training.tracked[model].follows].path
+            for _, model in needs.translated
+        }
+        return {model: Reader(load_tokenizer(folder), context_length(folder)) for model, folder in folders.items()}
 
     @property
     def _drop(self) -> bool:

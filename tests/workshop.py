@@ -60,7 +60,7 @@ class Workshop:
 
     def result(self, program: str) -> api.CheckResult:
         text = (
-            "edition 2026\nfrom std.objectives import sft, dpo, grpo, reverse_kl\n"
+            "edition 2026\nfrom std.objectives import sft, dpo, grpo, reverse_kl, uld\n"
             f"from std.verifiers import exact, math, gym_scorer, format_tags\n\n{program}"
         )
         path = self.folder / "program.pt"

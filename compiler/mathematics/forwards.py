@@ -5,7 +5,7 @@ Entropy and divergences are written out over `logp_all`, so that whoever evaluat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptc.compiler import core
 from ptc.compiler.core import Expression
@@ -14,15 +14,17 @@ from ptc.compiler.mathematics.columns import LISTED_TEXTS, SAMPLE
 from ptc.compiler.mathematics.pointwise import applied, negated
 from ptc.compiler.mathematics.problems import Problem
 from ptc.compiler.mathematics.reductions import without
-from ptc.compiler.mathematics.value import Value, constant
+from ptc.compiler.mathematics.value import Value, aligned, constant
 from ptc.lang.source import Span
 
 TOKENS = SAMPLE | {"token"}
 VOCABULARY = frozenset({"vocab"})
 HEADS = {"logp": "language", "logp_all": "language", "value": "value", "score": "reward"}
 """The head that a model needs to be asked."""
+OWN_TOKENS = "tokenizer"
+"""The field of what a model is asked that reads a text in its own tokens; lowering fills in the model's name."""
 ESTIMATORS = ("k1", "k2", "k3")
-DIVERGENCES = ("kl", "jsd")
+DIVERGENCES = ("kl", "jsd", "transport")
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,27 @@ def jensen_shannon(student: Asked, teacher: Asked, text: Read, beta: Value, span
         for weight, part in ((beta, other), (rest, own))
     ]
     return applied("add", tuple(parts), span)
+
+
+def transport(first: Asked, second: Asked, text: Read, span: Span) -> Value:
+    """Wasserstein-1 between two next-token distributions, wherever both models stand behind the same text; every move
+    costs the same, so it is the L1 distance of the sorted probabilities (Boizard et al., 2024, arXiv 2402.12030).
+
+    The models that are trained read the text as its source has it, every other in its own tokens. 0 at the tokens at
+    whose beginning a model has none.
+    """
+    sides = tuple(_in_its_own_tokens(asked("logp_all", model, text), model) for model in (first, second))
+    common = aligned(sides, span)
+    arguments = tuple(side.expression for side in sides)
+    expression = Expression("transport", arguments, {"tokens": text.column}, common.axes - VOCABULARY)
+    return Value(expression, common.table, common.tokens, any(side.gradient for side in sides))
+
+
+def _in_its_own_tokens(said: Value, model: Asked) -> Value:
+    if model.role.verb == "train":
+        return said
+    expression = replace(said.expression, fields={**said.expression.fields, OWN_TOKENS: True})
+    return replace(said, expression=expression)
 
 
 def _expected(log_probabilities: Value, value: Value, span: Span) -> Value:

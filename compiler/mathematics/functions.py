@@ -49,6 +49,8 @@ SYNONYMS = {
     "average": "mean",
     "logsigmoid": "log_sigmoid",
     "kl_div": "kl",
+    "uld": "transport",
+    "wasserstein": "transport",
     "len": "length",
     "cumsum": "suffix_sum",
     "advantage": "gae",
@@ -136,6 +138,8 @@ def _between(reader: Reader, call: ast.Call, name: str, before: int) -> Value:
     given = arguments(call, name, models, named, "")
     first, second = reader.model(given.given[0]), reader.model(given.given[1])
     text = _qualified(reader, reader.text(given.given[2]), given.named, before)
+    if name == "transport":
+        return forwards.transport(first, second, text, call.span)
     if name == "kl":
         return forwards.divergence(first, second, text, call.span)
     if name == "jsd":

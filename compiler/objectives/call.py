@@ -33,6 +33,11 @@ class Call:
         given = self.bound.given.get(parameter)
         return given.span if given is not None else self.span
 
+    def written(self, parameter: str) -> str:
+        """The name that fills a parameter; empty where it is no name."""
+        given = self.bound.given.get(parameter)
+        return given.id if isinstance(given, ast.Name) else ""
+
     def of_type(self, *names: str) -> Iterator[str]:
         """The parameters of a type, in the order of the head."""
         return (name for name, kind in self.types.items() if kind.name in names)

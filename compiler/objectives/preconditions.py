@@ -57,7 +57,7 @@ class Preconditions:
         roles = [given.roles[name] for name in names]
         values = [_value(side, given) for side in sides]
         if all(isinstance(side, tuple) and side[0] == "tokenizer" for side in sides):
-            return self._same_tokenizer(call, names, roles)
+            return self._same_tokenizer(call, names, roles, given)
         if None in values or (values[0] == values[1]) == (condition.op == "=="):
             return True
         what = next(IN_WORDS.get(side[0], side[0]) for side in sides if isinstance(side, tuple))
@@ -75,7 +75,7 @@ class Preconditions:
         head = {"value": "value_head", "reward": "reward_head"}.get(literal)
         return [f"{roles[0].verb} {roles[0].name} = {head}({roles[0].init.name or '…'})"] if head else []
 
-    def _same_tokenizer(self, call: Call, names: list[str], roles: list[core.Role]) -> bool:
+    def _same_tokenizer(self, call: Call, names: list[str], roles: list[core.Role], given: Given) -> bool:
         first, second = roles
         if same_tokenizer(first.type.tokenizer, second.type.tokenizer) is not False:
             return True
@@ -88,7 +88,7 @@ class Preconditions:
                 at(second.span, _tokens(second)),
             ],
             ["a token of the one means something else to the other"],
-            _remedies(first, second),
+            [*_one_tokenizer(first, second), *_without_one(call, given, roles)],
         )
         return False
 
@@ -142,11 +142,22 @@ def _names(expr: ast.Expr) -> list[ast.Name]:
             return []
 
 
-def _remedies(first: core.Role, second: core.Role) -> list[str]:
+def _one_tokenizer(first: core.Role, second: core.Role) -> list[str]:
     """A model that is made here may have any tokenizer; one that was trained before has its own."""
     made = second.init.kind == "new_model"
-    instead = f"or learn from its text instead:  minimize sft(…, {second.name})"
-    return [*([f"tokenizer = tokenizer({first.init.name or first.name})"] if made else []), instead]
+    return [f"tokenizer = tokenizer({first.init.name or first.name})"] if made else []
+
+
+def _without_one(call: Call, given: Given, roles: list[core.Role]) -> list[str]:
+    """What can be learned from a teacher whose tokens are others."""
+    teacher = next((role for role in roles if role.verb == "freeze"), None)
+    student = next((role for role in roles if role.verb == "train"), None)
+    rows = next((name for name in map(call.written, given.sources) if name), "…")
+    answers = any(source.type.has("response") for source in given.sources.values())
+    text = f"or learn from its text instead:  minimize sft(…, {roles[-1].name})"
+    if teacher is None or student is None or not answers:
+        return [text]
+    return [f"or compare sorted probabilities instead:  minimize uld({rows}, {student.name}, {teacher.name})", text]
 
 
 def _tokens(role: core.Role) -> str:

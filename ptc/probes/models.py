@@ -8,6 +8,7 @@ from itertools import combinations
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.lineage import bare
+from ptc.compiler.mathematics.forwards import OWN_TOKENS
 from ptc.probes.tokenizers import Headers
 from ptc.probes.view import Lesson, View
 
@@ -31,8 +32,17 @@ def check_tokenizers(view: View, findings: Findings) -> None:
                 at(second.span, f"`{second.name}` is bound here"),
             ],
             ["a token of the one means something else to the other", f"they have {sizes}"],
-            [f"or learn from its text instead:  minimize sft(…, {first.name})"],
+            [*_sorted(lesson, first, second), f"or learn from its text instead:  minimize sft(…, {first.name})"],
         )
+
+
+def _sorted(lesson: Lesson, student: core.Role, teacher: core.Role) -> list[str]:
+    """What compares a student and a teacher whose tokens are others."""
+    rows = lesson.term.source
+    if teacher.verb != "freeze" or not rows.type.has("response"):
+        return []
+    call = f"uld({rows.name or '…'}, {student.name}, {teacher.name})"
+    return [f"or compare sorted probabilities instead:  minimize {call}"]
 
 
 def check_template_drift(view: View, findings: Findings) -> None:
@@ -109,10 +119,11 @@ def check_pad_is_eos(view: View, findings: Findings) -> None:
 
 
 def _compared(view: View) -> Iterator[tuple[Lesson, core.Role, core.Role]]:
-    """The learner and each other model that a term reads, by term."""
+    """The learner and each other model that a term asks about the same tokens, by term."""
     seen: set[tuple[int, int, int]] = set()
     for lesson in view.lessons:
-        read = dict.fromkeys(role for part in lesson.term.loss.walk() for role in part.models)
+        parts = (part for part in lesson.term.loss.walk() if OWN_TOKENS not in part.fields)
+        read = dict.fromkeys(role for part in parts for role in part.models)
         for first, second in combinations(sorted(read, key=lambda role: role.verb != "train"), 2):
             key = (id(lesson.term), id(first), id(second))
             if key not in seen and first.verb == "train":

@@ -20,6 +20,7 @@ from ptc.runtime.losses.tree import (
     SAMPLE,
     STEP,
     TOKEN,
+    TRANSPORT,
     Asked,
     Expression,
     pointwise,
@@ -62,6 +63,8 @@ class Evaluation:
             return self._reduction(node)
         if node.op in RUNNING:
             return self._running(node)
+        if node.op == TRANSPORT:
+            return self._transport(node)
         if node.outside is not None:
             return share(node, self._place, self)
         return pointwise(node.op, [self._lifted(arg, node) for arg in node.args])
@@ -145,6 +148,39 @@ class Evaluation:
             self.statistics[self._reading(asked[place])] = vocabulary.statistics(len(tokens), own)
         return torch.cat(values)
 
+    def _transport(self, node: Expression) -> torch.Tensor:
+        """(N,) how far two models are apart at the tokens that both of them meet, in pieces; 0 at the others."""
+        count = self._place.size(node)
+        edges = [next(self._edges(arg)) for arg in node.args]
+        met = [self._place.met(edge.column, node) for edge in edges]
+        at = [
+            places.new_full((count,), -1).index_put((places,), torch.arange(len(places)).to(places)) for places in met
+        ]
+        both = ((at[0] >= 0) & (at[1] >= 0)).nonzero().squeeze(1)
+        heads = [self._predictions(edge) if self._in_pieces(edge) else None for edge in edges]
+        states = [self.value(edge) if head is None else head.hidden for edge, head in zip(edges, heads, strict=True)]
+        tokens = self._place.batches[node.source].sequences[node.column].tokens
+        learn = [
+            place
+            for place, (edge, head) in enumerate(zip(edges, heads, strict=True))
+            if head is not None and head.hidden.requires_grad and edge.column == node.column
+        ]
+
+        def piece(own: torch.Tensor, *rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            said = [_log_probabilities(*each) for each in zip(edges, heads, rows, strict=True)]
+            sides = (_folded(arg, {edge: each}) for arg, edge, each in zip(node.args, edges, said, strict=True))
+            return (vocabulary.transport(*sides), *(vocabulary.measured(said[place], own) for place in learn))
+
+        widest = sum(
+            each.shape[-1] if head is None else head.vocabulary for each, head in zip(states, heads, strict=True)
+        )
+        rows = [each[place[both]] for each, place in zip(states, at, strict=True)]
+        values, *sums = vocabulary.in_pieces(piece, [tokens[both], *rows], widest)
+        for place, own in zip(learn, sums, strict=True):
+            self.statistics.setdefault(self._reading(edges[place]), vocabulary.statistics(len(both), own))
+        found = torch.cat(values)
+        return found.new_zeros(count).index_put((both,), found)
+
     def _edges(self, node: Expression) -> Iterator[Expression]:
         """Where the walk over the vocabulary ends: at what models are asked, and what can be known before."""
         if "vocab" not in node.axes or node in self._values or node.op in RUNNING or not node.args:
@@ -191,6 +227,13 @@ class Evaluation:
         if arg.layout == STEP:
             return running.at_step_ends(value, self._place.step_of_tokens(node), batch.step_owner, sequences.lengths)
         return running.at_end(value[batch.prompt] if arg.layout == PROMPT else value, sequences.lengths)
+
+
+def _log_probabilities(edge: Expression, head: Predictions | None, rows: torch.Tensor) -> torch.Tensor:
+    """(n, V) of a piece; without a head they are known."""
+    if head is None or edge.asked is None:
+        return rows
+    return vocabulary.log_softmax(head.head(rows), edge.asked.temperature)
 
 
 def _folded(node: Expression, known: Mapping[Expression, torch.Tensor]) -> torch.Tensor:

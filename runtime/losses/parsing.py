@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ptc.compiler.graph import Json
+from ptc.runtime.batches import reading
 from ptc.runtime.losses.tree import (
     CROSSING,
     FORWARDS,
     OPERATIONS,
     OUTSIDE,
     REDUCTIONS,
+    TRANSPORT,
     Asked,
     Course,
     Expression,
@@ -95,6 +97,7 @@ def _asked(document: Json, source: str) -> Asked:
         document.get("given", ""),
         float(document.get("temperature", 1.0)),
         document.get("at", ""),
+        document.get("tokenizer", ""),
     )
 
 
@@ -116,10 +119,11 @@ def _described(document: Json) -> Rows:
 
 
 def _columns(op: str, document: Json, args: Sequence[Expression], axes: frozenset[str]) -> set[str]:
-    """The text columns whose tokens an expression runs over, or asks about."""
+    """The text columns whose tokens an expression runs over, or asks about; those of another tokenizer by the name of
+    the reading."""
     if op in FORWARDS or op == "length":
-        return {document["column"]}
-    if op == "at_end":
+        return {reading(document["column"], tokenizer=document.get("tokenizer", ""))}
+    if op in ("at_end", TRANSPORT):
         return {document["tokens"]}
     if op == "column" and "token" in axes:
         return {"response"}
@@ -164,6 +168,8 @@ def _joint(op: str, args: Iterable[Expression]) -> frozenset[str]:
     axes = frozenset[str]().union(*(arg.axes for arg in args))
     if op == "at_end":
         axes |= {"prompt", "group", "token"}
+    if op == TRANSPORT:
+        axes -= {"vocab"}
     return axes - {"step"} if "token" in axes else axes
 
 

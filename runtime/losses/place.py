@@ -57,6 +57,14 @@ class Place:
         first = batch.step_lengths.cumsum(0) - batch.step_lengths
         return torch.where(sequences.steps < 0, batch.step_bounds[-1], first[sequences.owner] + sequences.steps)
 
+    def met(self, reading: str, node: Expression) -> torch.Tensor:
+        """For each token of a reading of `node`'s text the token of `node` at which the same has been said."""
+        sequences, own = (self.batches[node.source].sequences[name] for name in (node.column, reading))
+        if own.met is None:  # the same tokens
+            return torch.arange(len(own.tokens), device=self.device)
+        first = sequences.lengths.cumsum(0) - sequences.lengths
+        return first[own.owner] + own.met
+
     def lift(self, value: torch.Tensor, arg: Expression, node: Expression) -> torch.Tensor:
         """A value of `arg` laid out like `node`, which has all of its axes."""
         if ONE < arg.layout < node.layout:

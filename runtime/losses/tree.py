@@ -52,12 +52,14 @@ FOLDED: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 RUNNING = frozenset({"suffix_sum", "suffix_min", "at_end", "gae"})
 """Operations on the tokens or steps of one sample."""
 ADDITIVE = frozenset({"mean", "sum", "count"})
+TRANSPORT = "transport"
+"""The one operation on values over the vocabularies of two models, each at the tokens of its own tokenizer."""
 REDUCTIONS = ADDITIVE | {"std", "min_over", "max_over"}
 FORWARDS = frozenset({"logp", "logp_all", "value", "score"})
 LEAVES = frozenset({"constant", "anneal", "column", "length"})
 OUTSIDE = frozenset({"extern", "rows"})
 """A loss in Python, and one of the sources that it is given."""
-OPERATIONS = POINTWISE.keys() | FOLDED.keys() | RUNNING | REDUCTIONS | FORWARDS | LEAVES | OUTSIDE
+OPERATIONS = POINTWISE.keys() | FOLDED.keys() | RUNNING | REDUCTIONS | FORWARDS | LEAVES | OUTSIDE | {TRANSPORT}
 """Everything that a loss may hold."""
 CROSSING = frozenset({"prompt", "group"})
 
@@ -92,11 +94,13 @@ class Asked:
     temperature: float = 1.0
     at: At = ""
     """Of which weights."""
+    tokenizer: str = ""
+    """The model in whose tokens it reads the text, where those are not the ones that the source has."""
 
     @property
     def reading(self) -> str:
         """The sequences of the batch that the model reads."""
-        return reading(self.column, self.given)
+        return reading(self.column, self.given, self.tokenizer)
 
     @property
     def kept_as(self) -> str:

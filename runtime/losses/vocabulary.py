@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ptc.runtime.forward import Predictions
@@ -65,6 +66,16 @@ def in_pieces(
     else:
         found = [checkpoint(function, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]
     return list(zip(*found, strict=True))
+
+
+def transport(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """(N,) the L1 distance of probabilities, given as logarithms (N, V) and (N, V'), from the largest to the least."""
+    width = max(one.shape[-1], other.shape[-1])
+    first, second = (
+        functional.pad(each.exp().sort(-1, descending=True).values, (0, width - each.shape[-1]))
+        for each in (one, other)
+    )
+    return (first - second).abs().sum(-1)
 
 
 @torch.no_grad()

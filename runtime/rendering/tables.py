@@ -32,7 +32,7 @@ def rendered_rows(
 ) -> list[RenderedRow]:
     """What becomes of each row. `aligned`: other columns have one number per token, so that an engine's own tokens
     must be used."""
-    sides = [sides_of(row, columns) for row in _learned(rows)]
+    sides = [sides_of(row, columns) for row in learned_records(rows)]
     own = _own_tokens(rows, tokenizer, columns)
     if aligned and None in own:
         raise InputWrong(
@@ -50,7 +50,7 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
     return found
 
 
-def _learned(rows: pa.Table) -> list[dict[str, Any]]:
+def learned_records(rows: pa.Table) -> list[dict[str, Any]]:
     """The records with the hints that the loss sees."""
     found = records(rows)
     if LEARNED not in rows.column_names:

@@ -14,7 +14,7 @@ from objective_batches import Groups, groups_of
 from suitable import program
 
 from ptc import api
-from ptc.runtime.batches import Batch, collate
+from ptc.runtime.batches import Batch, collate, reading
 from ptc.runtime.loss import losses_of
 
 
@@ -32,9 +32,9 @@ class Compared:
 def leaves(document: dict[str, Any], source: str) -> Iterator[tuple[str, str, str, str]]:
     """What models are asked: the head that answers, the model, the source, and the name of the text that it reads."""
     if "model" in document:
-        given = f" given {document['given']}" if "given" in document else ""
+        name = reading(document["column"], document.get("given", ""), document.get("tokenizer", ""))
         head = {"value": "value", "score": "reward"}.get(document["op"], "language")
-        yield head, document["model"], document.get("source", source), document["column"] + given
+        yield head, document["model"], document.get("source", source), name
     for arg in document.get("args", ()):
         yield from leaves(arg, source)
 
@@ -71,7 +71,8 @@ def compared(name: str) -> Compared:
     for head, model, source, column in sorted(set(leaves(term["loss"], term["source"]))):
         sequences = batches[source].sequences[column]
         count = int(sequences.end_lengths.sum()) if head == "reward" else len(sequences.tokens)
-        shape = (count, VOCABULARY) if head == "language" else (count,)
+        vocabulary = VOCABULARY if sequences.met is None else VOCABULARY + 6
+        shape = (count, vocabulary) if head == "language" else (count,)
         said[model, source, column] = random(*shape).requires_grad_(model in trained)
     directions = {key: random(*answer.shape) for key, answer in said.items() if answer.requires_grad}
 

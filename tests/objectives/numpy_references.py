@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -600,6 +601,19 @@ def gkd(w: World) -> float:
         return 0.3 * kl(theirs, mixture) + 0.7 * kl(own, mixture)
 
     return w.per_token(token)
+
+
+def uld(w: World) -> float:
+    def sample(i: int) -> float:
+        own = np.exp(w.dist("now", i, temperature=2))
+        theirs = np.exp(w.dist("teacher", i, "response by m1", temperature=2))
+        apart = 0.0
+        for place, row in zip(w.samples[i].met["response by m1"], theirs, strict=True):
+            likeliest = [sorted(own[place], reverse=True), sorted(row, reverse=True)]
+            apart += sum(abs(a - b) for a, b in zip_longest(*likeliest, fillvalue=0.0))
+        return apart / len(own) if len(own) else 0.0
+
+    return w.per_sample(sample)
 
 
 def on_policy_distillation(w: World) -> float:

@@ -30,7 +30,31 @@ def groups_of(name: str) -> list[Groups]:
         return [rollouts(11), rollouts(12, sizes=(1, 0, 2, 1))]
     if "explained" in call or "informed" in call:
         return [[[_in_context(sample, place) for place, sample in enumerate(group)] for group in rollouts(11)]]
+    if name == "uld":
+        return [translated(11)]
     return [labelled(11)]
+
+
+def translated(seed: int) -> Groups:
+    """Responses that another model reads in tokens of its own: longer ones or shorter, of which some are met."""
+    generator = torch.Generator().manual_seed(seed)
+    return [[_translated(sample, generator) for sample in group] for group in rollouts(seed)]
+
+
+def _translated(sample: Sample, generator: torch.Generator) -> Sample:
+    prompt, ids = random_ids(generator, 2, 6), random_ids(generator, 0, 9)
+    count = min(len(ids), len(sample.sequences["response"][1]), int(torch.randint(0, 6, (1,), generator=generator)))
+    there, here = (
+        torch.randperm(len(each), generator=generator)[:count].sort().values.tolist()
+        for each in (ids, sample.sequences["response"][1])
+    )
+    name = "response by m1"
+    return replace(
+        sample,
+        sequences={**sample.sequences, name: (prompt, ids)},
+        masks={name: [place in there for place in range(len(ids))]},
+        met={name: here},
+    )
 
 
 def labelled(seed: int) -> Groups:

@@ -23,6 +23,7 @@ source marked = jsonl("marked.jsonl")
 model base = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters(tasks))
 model other = new.model("qwen3", hidden = 32, layers = 2, tokenizer = characters(tasks))
 model third_model = new.model("qwen3", hidden = 32, layers = 3, tokenizer = characters(tasks))
+model foreign = new.model("qwen3", hidden = 32, layers = 2, tokenizer = bpe(tasks, vocabulary = 300))
 model steps_judge = reward_head(other)
 """
 STAGE = """stage learner {{
@@ -109,6 +110,10 @@ CALLS: dict[str, tuple[str, tuple[str, ...]]] = {
         (*TAUGHT, "  freeze second = third_model", "  freeze third = other"),
     ),
     "g_opd": ("g_opd(attempts, student, teacher, reference)", (*TAUGHT, "  freeze reference = base")),
+    "uld": (
+        "uld(attempts, student, teacher, temperature = 2)",
+        ("  train student = base", "  freeze teacher = foreign"),
+    ),
     "minillm": ("minillm(attempts, student, teacher)", TAUGHT),
     "context_distillation": ("context_distillation(explained, student, teacher)", TAUGHT),
     "self_distillation": (

@@ -37,6 +37,13 @@ def test_pain_76_distillation_across_tokenizers(workshop: Workshop) -> None:
     assert "D401" in codes(distilled(workshop, llama()))
 
 
+def test_what_it_offers_instead_of_a_divergence_is_right(workshop: Workshop) -> None:
+    found = one(distilled(workshop, llama()), "D401")
+    [offered] = [help_.split("  ")[1] for help_ in found.helps if "uld" in help_]
+    text = DISTIL.replace("minimize reverse_kl(attempts, student, teacher)", offered).replace("reverse_kl", "uld")
+    assert offered in text and codes(workshop.check(text)) == []
+
+
 def test_templates_that_drifted_apart(workshop: Workshop) -> None:
     other = CHATML.replace("message['role'] + '\n'", "message['role'] + ': '")
     found = one(distilled(workshop, chatml(other)), "D404")
