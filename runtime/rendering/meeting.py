@@ -163,4 +163,6 @@ class _Text:
         """How much stands before what the other says, written by a template: an empty thought, a blank."""
         if self.text.startswith(other.text) or other.text.startswith(self.text):
             return 0
-        return len(self.text) - len(other.text) if self.text.endswith(other.text) else 0
+        if self.text.endswith(other.text):
+            return len(self.text) - len(other.text)
+        return max(0, self.text.find(other.text))

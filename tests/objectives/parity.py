@@ -39,6 +39,8 @@ def batch(case: Case, models: Models) -> Groups:
         return scored(batches.pairs())
     if "pairs" in case.ours or "chosen" in case.ours:
         return batches.pairs(case.prompt_tokens)
+    if "uld" in case.ours:
+        return batches.translated(batches.rows())
     if "labelled" in case.ours or "demos" in case.ours:
         return batches.rows()
     return batches.rollouts(models.sampler, case.settings.get("temperature", 1.0))
@@ -61,7 +63,7 @@ def measured(case: Case, folder: Path) -> Distance:
     roles = {
         **dict.fromkeys(("policy", "student", "judge"), learner),
         "reference": models.reference,
-        "teacher": models.teacher,
+        "teacher": models.stranger if "uld" in case.ours else models.teacher,
     }
     ours, gradient = loss_and_gradient(case.ours, sources(case, groups), roles, case.settings.get("temperature", 1.0))
     loss, other = theirs(case, models, groups, folder)

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 import torch
 from loss_cases import random_ids, tiny_model
 from loss_references import token_logps
-from transformers import PreTrainedModel, Qwen3ForSequenceClassification
+from transformers import PreTrainedModel, Qwen3ForCausalLM, Qwen3ForSequenceClassification
 
 from ptc.runtime.batches import Sample
 
 Groups = list[list[Sample]]
+TRANSLATED = "response by m1"
+"""A response in the tokens of the teacher."""
 
 
 def moved(model: PreTrainedModel, seed: int, width: float) -> PreTrainedModel:
@@ -36,6 +38,14 @@ def tiny_judge(seed: int) -> PreTrainedModel:
     return Qwen3ForSequenceClassification(config).eval()
 
 
+def larger(seed: int, vocabulary: int) -> PreTrainedModel:
+    """A model of the size of `tiny_model`, with more tokens."""
+    config = copy.deepcopy(tiny_model(seed).config)
+    config.vocab_size = vocabulary
+    torch.manual_seed(seed)
+    return Qwen3ForCausalLM(config).eval().requires_grad_(False)
+
+
 class Models:
     """The policy, what it was when the responses were drawn, its reference, a teacher, and a judge."""
 
@@ -45,6 +55,8 @@ class Models:
         self.reference = moved(self.policy, 3, 0.05)
         self.teacher = tiny_model(4).requires_grad_(False)
         self.judge = tiny_judge(5)
+        self.stranger = larger(6, 23)
+        """A teacher with tokens of its own."""
 
 
 def rollouts(sampler: PreTrainedModel, temperature: float = 1.0, groups: int = 4, attempts: int = 4) -> Groups:
@@ -87,6 +99,19 @@ def rows(count: int = 8) -> Groups:
         ]
         for number in range(count)
     ]
+
+
+def translated(groups: Groups) -> Groups:
+    """The same responses in the tokens of a model that has others for the same texts, behind a prompt of its own."""
+    generator = torch.Generator().manual_seed(12)
+    return [[_translated(sample, random_ids(generator, 2, 6)) for sample in group] for group in groups]
+
+
+def _translated(sample: Sample, prompt: list[int]) -> Sample:
+    _, ids = sample.sequences["response"]
+    other = [(5 * token + 3) % 23 for token in ids]
+    met = {TRANSLATED: list(range(len(ids)))}
+    return Sample({**sample.sequences, TRANSLATED: (prompt, other)}, sample.numbers, met=met)
 
 
 def shifted(groups: Groups) -> Groups:

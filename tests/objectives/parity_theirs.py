@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from loss_cases import VOCABULARY, Gradient
-from parity_batches import Groups, Models, flat, padded, sequences, shifted
+from parity_batches import TRANSLATED, Groups, Models, flat, padded, sequences, shifted
 from parity_list import Case
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -177,6 +177,23 @@ def distillation(case: Case, models: Models, groups: Groups, policy: PreTrainedM
     return loss
 
 
+def gold(case: Case, models: Models, groups: Groups, policy: PreTrainedModel, folder: Path) -> torch.Tensor:
+    """The loss that TRL's trainer calls on rows in both models' tokens, the n-th of either n bytes long."""
+    samples = flat(groups)
+    loss = trl_class("experimental.gold.gold_trainer.ULDLoss")(config(case, folder))
+    sides, places = [], []
+    for model, column in ((policy, "response"), (models.stranger, TRANSLATED)):
+        rows = labelled(samples, column)
+        logits = model(rows["input_ids"], attention_mask=rows["attention_mask"]).logits
+        sides.append((logits, rows["labels"], rows["input_ids"]))
+        borne = rows["labels"] != -100
+        bytes_before = borne.cumsum(-1) - borne.long()
+        places.append(torch.stack([bytes_before, bytes_before + 1], dim=-1))
+    (own, labels, ids), (theirs_, other_labels, other_ids) = sides
+    value: torch.Tensor = loss(own, theirs_, labels, other_labels, ids, other_ids, *places)
+    return value
+
+
 # Rows that TRL would draw ---------------------------------------------------------------------------------------------
 
 
@@ -268,6 +285,7 @@ FEED: dict[str, Loss] = {
     "RLOOTrainer": rloo,
     "DistillationTrainer": distillation,
     "experimental.gkd.GKDTrainer": gkd,
+    "experimental.gold.GOLDTrainer": gold,
     "experimental.orpo.ORPOTrainer": without_reference,
     "experimental.cpo.CPOTrainer": without_reference,
     "experimental.online_dpo.OnlineDPOTrainer": online_dpo,

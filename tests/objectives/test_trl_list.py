@@ -16,7 +16,13 @@ from suitable import NAMES
 
 pytestmark = pytest.mark.slow
 
-EXPERIMENTAL = {"gkd.GKDTrainer", "orpo.ORPOTrainer", "cpo.CPOTrainer", "online_dpo.OnlineDPOTrainer"}
+EXPERIMENTAL = {
+    "gkd.GKDTrainer",
+    "gold.GOLDTrainer",
+    "orpo.ORPOTrainer",
+    "cpo.CPOTrainer",
+    "online_dpo.OnlineDPOTrainer",
+}
 """Those of TRL's experiments that are compared; the others may change or leave with any of its releases."""
 
 
