@@ -18,7 +18,17 @@ from enumerable.table import CASES, Row, Section, markdown, page
 from enumerable.world import World, quiet
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "objectives-learn.md"
-SECTIONS = ("targets", "preferences", "likelihoods", "attempts", "teachers", "processes", "judges", "contexts")
+SECTIONS = (
+    "targets",
+    "preferences",
+    "likelihoods",
+    "attempts",
+    "teachers",
+    "strangers",
+    "processes",
+    "judges",
+    "contexts",
+)
 
 for section in SECTIONS:
     import_module(f"enumerable.{section}")

@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from enumerable.policies import Policy, Response, states
@@ -41,6 +42,7 @@ model base  = new.model("qwen3", hidden = 32, layers = 1, tokenizer = characters
 model other = new.model("qwen3", hidden = 32, layers = 2, tokenizer = characters(asked))
 model rule  = reward_head(other)
 model third = new.model("qwen3", hidden = 32, layers = 3, tokenizer = characters(asked))
+model foreign = new.model("qwen3", hidden = 32, layers = 2, tokenizer = bpe(asked, vocabulary = 300))
 stage learner {{
   {roles}
   {sources}
@@ -124,7 +126,15 @@ class World:
         """What a verifier is shown of it."""
         return str(self.tokenizer.decode(response, skip_special_tokens=True))
 
-    def model(self, seed: int, spread: float = 0.0, blind: bool = False, layers: int = 1) -> Path:
+    def tokenizer_of(self, tokenizer: Tokenizer, **settings: str) -> Path:
+        """The folder of a tokenizer."""
+        folder = self._new()
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, **settings).save_pretrained(folder)
+        return folder
+
+    def model(
+        self, seed: int, spread: float = 0.0, blind: bool = False, layers: int = 1, tokenizer: Path | None = None
+    ) -> Path:
         """A fresh model; `spread` widens its next-token distributions. A blind one sees no token but the last.
 
         Blind: nothing leaves its attention, and no gradient enters it: the two matrices that a value passes are 0.
@@ -132,7 +142,7 @@ class World:
         folder = self._new()
         own = self._moved(seed)
         node = Node("new_model", 1, {**SHAPE, "layers": layers, "seed": own}, {})
-        self._run(node, {"tokenizer": artifact(self.tokenizer_folder)}, folder)
+        self._run(node, {"tokenizer": artifact(tokenizer or self.tokenizer_folder)}, folder)
         if spread or blind:
             model = load(folder)
             generator = torch.Generator().manual_seed(own)

@@ -157,7 +157,7 @@ class Evaluation:
             places.new_full((count,), -1).index_put((places,), torch.arange(len(places)).to(places)) for places in met
         ]
         both = ((at[0] >= 0) & (at[1] >= 0)).nonzero().squeeze(1)
-        heads = [self._predictions(edge) if self._in_pieces(edge) else None for edge in edges]
+        heads = [self.predictions(edge) if self._in_pieces(edge) else None for edge in edges]
         states = [self.value(edge) if head is None else head.hidden for edge, head in zip(edges, heads, strict=True)]
         tokens = self._place.batches[node.source].sequences[node.column].tokens
         learn = [
