@@ -72,7 +72,9 @@ class Objectives:
         if not given.sound or not call.bound.whole or not self._fits(call, given):
             return None
         loss = self._loss(call, given, stage)
-        if loss is None or not self._sampled_for(call, given, loss):
+        if loss is None or not Preconditions(self.findings).one_tokenizer(call, given, loss):
+            return None
+        if not self._sampled_for(call, given, loss):
             return None
         return _term(call, given, loss, weight, weighed)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ptc.compiler import core
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.mathematics.constants import Constants
+from ptc.compiler.mathematics.forwards import OWN_TOKENS
 from ptc.compiler.meaning import same_tokenizer
 from ptc.compiler.objectives.call import Call, Given
 from ptc.lang import ast
@@ -30,6 +31,17 @@ class Preconditions:
     def hold(self, call: Call, given: Given) -> bool:
         wheres = [statement for statement in call.objective.body if isinstance(statement, ast.Where)]
         return all([self._holds(call, given, where.condition) for where in wheres])
+
+    def one_tokenizer(self, call: Call, given: Given, loss: core.Expression) -> bool:
+        """Whether the models that a loss asks about the same tokens share a tokenizer, if nobody has said so."""
+        parts = (part for part in loss.walk() if OWN_TOKENS not in part.fields)
+        read = dict.fromkeys(role for part in parts for role in part.models)
+        parameters = {role: name for name, role in given.roles.items() if role in read}
+        learner = next((role for role in read if role.verb == "train"), None)
+        if learner is None:
+            return True
+        pairs = [(role, learner) for role in read if role is not learner]
+        return all(self._same_tokenizer(call, [parameters[role] for role in pair], [*pair], given) for pair in pairs)
 
     def _holds(self, call: Call, given: Given, condition: ast.Expr) -> bool:
         """Whether a condition holds, as far as it can be decided; a report if it does not."""
