@@ -100,10 +100,10 @@ def uld(world: World) -> Iterator[Row]:
 
 @case
 def uld_on_policy(world: World) -> Iterator[Row]:
-    """On what the student itself says, which comes by every beginning."""
+    """On what the student itself says, which seldom comes by most beginnings."""
     strangers = Strangers(world)
     live = {**LIVE, "sources": ["source attempts = asked |> sample(student, n = 64, max_tokens = 3)"]}
     student = strangers.taught("uld(attempts, student, teacher)", **live, steps=400)
-    start, reached = strangers.apart(strangers.folders["student"], 1), strangers.apart(student, 1)
-    words = f"distance of the sorted probabilities, from its own attempts, {start:.2f} at the start"
+    start, reached = strangers.apart(strangers.folders["student"], 0), strangers.apart(student, 0)
+    words = f"the same of the first token, from its own attempts, {start:.2f} at the start"
     yield Row("uld", words, 0.0, 0.0, reached, NATS)
