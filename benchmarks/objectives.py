@@ -70,7 +70,7 @@ TRL is given the responses and rewards that `ptc run` drew (`tests/test_twenty_s
 OTHERS = """\
 ## Every objective against its own formula
 
-The compiled loss in float64 against the paper's formula in NumPy, row by row (`tests/objectives/numpy_references.py`),
+The compiled loss in float64 against the paper's formula in NumPy, row by row (`tests/objectives/numpy_references/`),
 and its slope along a random direction of what the models say against central differences of that formula. *Loss* is
 relative to the formula's value, *slope* to its difference.
 

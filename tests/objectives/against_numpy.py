@@ -100,6 +100,6 @@ def compared(name: str) -> Compared:
             moved = answer if way is None else answer.detach() + step * way
             worlds[source].said[role, column] = of_each_sample(source, column, moved)
             worlds[source].said[still, column] = of_each_sample(source, column, answer)
-        return float(getattr(numpy_references, name)(*worlds.values()))
+        return numpy_references.formula(name)(*worlds.values())
 
     return Compared(float(value.detach()), slope, reference(0.0), (reference(1e-6) - reference(-1e-6)) / 2e-6)
