@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,21 @@ from ptc.runtime.intervals import Statistic, limits
 from ptc.runtime.nodes.claims import JUDGES, Paired
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "verdicts.md"
+INTRODUCTION = """\
+# Whether verdicts are right
+
+A verdict is about all prompts that an eval could have been made of, and is given on those that it was made of. Here
+the whole population is known: 4,000 prompts with a chance of success each, before a stage and after it, of four kinds
+(known or not, middling, hard, easy), and stages that move them by an effect of wanted size
+(`benchmarks/populations.py`, written before what is tested here). 2,000 eval sets are drawn from each and judged by
+the code that judges a run.
+
+*Coverage*: how often the 95 % interval holds the truth. *Supported at no effect*: how often a claim would be called
+supported though nothing moved its statistic. *Right*: how often an effect of four half-widths lies on its side of the
+limit. Each is the worst over all populations. From 100 prompts on, less than 0.93 makes a statistic an approximate one.
+
+This page is written by `python benchmarks/verdicts.py --write`.
+"""
 SIZES = (30, 100, 500)
 DRAWS = 2_000
 
@@ -81,48 +96,58 @@ def simulated(
     return Cell(ratio.name, difficulty, effect, prompts, truth, *shares)
 
 
-def cells(names: list[str], draws: int) -> Iterator[Cell]:
-    for name in names:
-        ratio = RATIOS[name]
-        for prompts in SIZES:
-            for difficulty in DIFFICULTIES:
-                yield simulated(ratio, unchanged(difficulty), difficulty, None, prompts, draws)
-                for effect in EFFECTS:
-                    population = with_effect(ratio, difficulty, effect, prompts)
-                    if population is not None:
-                        yield simulated(ratio, population, difficulty, effect, prompts, draws)
+def cells(name: str, draws: int) -> Iterator[Cell]:
+    """All populations of a statistic, at all numbers of prompts."""
+    ratio = RATIOS[name]
+    for prompts in SIZES:
+        for difficulty in DIFFICULTIES:
+            yield simulated(ratio, unchanged(difficulty), difficulty, None, prompts, draws)
+            for effect in EFFECTS:
+                population = with_effect(ratio, difficulty, effect, prompts)
+                if population is not None:
+                    yield simulated(ratio, population, difficulty, effect, prompts, draws)
 
 
 # The verdicts themselves ----------------------------------------------------------------------------------------------
 
 TOLERANCE = 0.05
 CLAIMS: Mapping[str, str] = {"expands": "NSCR", "reshapes": "Δpass@1", "consolidates": "retention"}
-"""The statistic whose effect is dialled for each claim."""
+"""The statistic whose effect is dialled for each claim: its limit is that of the claim at this tolerance."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Shares of the verdicts on eval sets drawn from one population."""
+    """Shares of the verdicts on eval sets drawn from populations at one effect: the mean of all, and the worst."""
 
     role: str
-    difficulty: str
-    effect: float
     prompts: int
+    effect: float
     supported: float
     refuted: float
+    most_supported: float
+    populations: int
+
+    @property
+    def off(self) -> bool:
+        return self.effect == 0.0 and self.prompts >= SURE_FROM and self.most_supported > FALSELY_SUPPORTED
 
 
-def judged(role: str, difficulty: str, effect: float, prompts: int, draws: int) -> Judged | None:
-    population = with_effect(RATIOS[CLAIMS[role]], difficulty, effect, prompts)
-    if population is None:
+def judged(role: str, effect: float, prompts: int, draws: int) -> Judged | None:
+    """None where no population has such an effect."""
+    of = (with_effect(RATIOS[CLAIMS[role]], difficulty, effect, prompts) for difficulty in DIFFICULTIES)
+    found = [_verdicts(role, population, prompts, draws) for population in of if population is not None]
+    if not found:
         return None
+    supported, refuted = ([each.count(verdict) / draws for each in found] for verdict in ("supported", "refuted"))
+    return Judged(role, prompts, effect, float(np.mean(supported)), float(np.mean(refuted)), max(supported), len(found))
+
+
+def _verdicts(role: str, population: Population, prompts: int, draws: int) -> list[str]:
     drawn = draw(population, prompts, draws, np.random.default_rng(prompts + 1))
     attempts = np.full(prompts, ATTEMPTS)
-    found = [
-        JUDGES[role](Paired(attempts, before, attempts, after, attempts, again), ATTEMPTS, TOLERANCE).verdict
-        for before, again, after in zip(drawn.before, drawn.again, drawn.after, strict=True)
-    ]
-    return Judged(role, difficulty, effect, prompts, found.count("supported") / draws, found.count("refuted") / draws)
+    sets = zip(drawn.before, drawn.again, drawn.after, strict=True)
+    pairs = (Paired(attempts, before, attempts, after, attempts, again) for before, again, after in sets)
+    return [JUDGES[role](paired, ATTEMPTS, TOLERANCE).verdict for paired in pairs]
 
 
 # What is printed ------------------------------------------------------------------------------------------------------
@@ -161,18 +186,20 @@ def line(some: list[Cell]) -> Line:
     )
 
 
-def lines(found: list[Cell]) -> list[Line]:
-    names = dict.fromkeys((each.statistic, each.prompts) for each in found)
-    return [line([each for each in found if (each.statistic, each.prompts) == name]) for name in names]
-
-
-HEAD = """\
+STATISTICS_HEAD = """\
 | statistic | prompts | populations | coverage, least | supported at no effect, most | right at ±4 half-widths, least |
 | --- | --- | --- | --- | --- | --- |
 """
+VERDICTS_HEAD = """
+| claim | prompts | effect | populations | supported | refuted | supported, most |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
 
 
-def row(each: Line) -> str:
+def spelled(each: Line | Judged) -> str:
+    if isinstance(each, Judged):
+        figures = f"{each.supported:.3f} | {each.refuted:.3f} | {each.most_supported:.3f}"
+        return f"| {each.role} | {each.prompts} | {each.effect:+g} | {each.populations} | {figures} |\n"
     mark = " (approximate)" if each.approximate else ""
     figures = f"{each.coverage:.3f}{mark} | {each.falsely_supported:.3f} | {each.right:.3f}"
     return f"| {each.statistic} | {each.prompts} | {each.populations} | {figures} |\n"
@@ -181,17 +208,33 @@ def row(each: Line) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--draws", type=int, default=DRAWS, help="eval sets per population")
-    parser.add_argument("--only", nargs="*", metavar="NAME", choices=[*STATISTICS], help="statistics")
+    parser.add_argument("--only", nargs="*", metavar="NAME", choices=[*STATISTICS, *CLAIMS], help="statistics, claims")
+    parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     arguments = parser.parse_args()
-    started = time.monotonic()
-    print(HEAD, end="")
-    off = 0
-    for name in arguments.only or STATISTICS:
-        for each in lines(list(cells([name], arguments.draws))):
-            off += each.off
-            print(row(each), end="", flush=True)
+    wanted, started = arguments.only or [*STATISTICS, *CLAIMS], time.monotonic()
+    off, printed = 0, ""
+    for part in parts(wanted, arguments.draws):
+        off += 0 if isinstance(part, str) else part.off
+        printed += part if isinstance(part, str) else spelled(part)
+        print(part if isinstance(part, str) else spelled(part), end="", flush=True)
     print(f"\n{off} off, in {time.monotonic() - started:.0f} s")
+    if arguments.write:
+        PAGE.write_text(f"{INTRODUCTION}\n{printed}", encoding="utf-8")
     return 1 if off else 0
+
+
+def parts(wanted: Sequence[str], draws: int) -> Iterator[str | Line | Judged]:
+    """What is printed, as it is found."""
+    yield STATISTICS_HEAD
+    for name in wanted:
+        if name in STATISTICS:
+            found = list(cells(name, draws))
+            yield from (line([each for each in found if each.prompts == prompts]) for prompts in SIZES)
+    yield VERDICTS_HEAD
+    for role in wanted:
+        if role in CLAIMS:
+            judgements = (judged(role, effect, prompts, draws) for prompts in SIZES for effect in EFFECTS)
+            yield from (each for each in judgements if each is not None)
 
 
 if __name__ == "__main__":

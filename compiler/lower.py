@@ -133,6 +133,7 @@ class _Lowering:
         inputs = {
             "counts": self.measured(protect.eval, stage.model, stage, "exit"),
             "before": self.measured(protect.eval, origin, stage, "protected"),
+            "model": self.meanings.of(origin),
         }
         label = f"protect {protect.eval.name} within {protect.points:g} points from {origin.name or 'model'}"
         names = {"stage": stage.name}

@@ -39,6 +39,8 @@ class StageRow:
 
     name: str
     claims: tuple[ClaimRow, ...]
+    protected: tuple[str, ...]
+    """What became of what is protected, in words."""
     entry: Mapping[str, float] | None
     """Summary of the stage's eval on the weights that it started from, or took over from."""
     exit: Mapping[str, float] | None
@@ -81,6 +83,7 @@ def stage_rows(graph: Graph, store: Store, outcome: Outcome) -> Iterator[StageRo
         yield StageRow(
             name=node.label,
             claims=tuple(_claim(claim, outcome.artifacts[other]) for other, claim in claims.items()),
+            protected=tuple(_protected(graph, node.label, outcome)),
             entry=entry,
             exit=exit,
             parameters=parameter_count(artifact.path / "model.safetensors"),
@@ -112,6 +115,15 @@ def _summary(outcome: Outcome, meaning: str | None) -> Mapping[str, float] | Non
 def _claim(node: Node, artifact: Artifact) -> ClaimRow:
     document = _document(artifact.path / "verdict.json")
     return ClaimRow(f"{node.names['role']} {node.names['eval']}", str(document["verdict"]), str(document["words"]))
+
+
+def _protected(graph: Graph, stage: str, outcome: Outcome) -> Iterator[str]:
+    """What became at the end of a stage of what is protected there, in words."""
+    gates = {meaning: node for meaning, node in graph.nodes.items() if node.kind == "gate"}
+    for meaning, node in gates.items():
+        asked = node.settings["measure"] == "change" and node.names["stage"] == stage
+        if asked and meaning in outcome.artifacts:
+            yield f"{node.label}: {_document(outcome.artifacts[meaning].path / 'verdict.json')['words']}"
 
 
 def parameter_count(weights: Path) -> int | None:
@@ -158,13 +170,13 @@ def table(rows: list[StageRow]) -> Table:
 
 
 def measured(rows: list[StageRow]) -> Iterator[str]:
-    """What was measured of each claim, in words with intervals."""
-    claimed = [(row.name, claim) for row in rows for claim in row.claims]
-    if claimed:
+    """What was measured of each claim and of what is protected, in words with intervals."""
+    found = [(row.name, words) for row in rows for words in (*(claim.words for claim in row.claims), *row.protected)]
+    if found:
         yield ""
-    width = max((len(name) for name, _ in claimed), default=0)
-    for name, claim in claimed:
-        yield f"{name:<{width}}  {claim.words}"
+    width = max((len(name) for name, _ in found), default=0)
+    for name, words in found:
+        yield f"{name:<{width}}  {words}"
 
 
 def _columns(evals: list[Mapping[str, float]]) -> list[str]:

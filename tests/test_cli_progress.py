@@ -72,13 +72,14 @@ ROWS = [
     StageRow(
         "cold_start",
         (ClaimRow("expands skill", "supported", "claimed expand, measured expand: NSCR 0.9"),),
+        (),
         {"pass@1": 0.0, "pass@16": 0.01},
         {"pass@1": 0.41, "pass@16": 0.93},
         104_000,
         51_200,
         12.0,
     ),
-    StageRow("primed", (), None, {"pass@1": 0.6, "pass@16": 0.9}, 28_000, None, None),
+    StageRow("primed", (), ("protect skill: changed",), None, {"pass@1": 0.6, "pass@16": 0.9}, 28_000, None, None),
 ]
 
 
@@ -91,7 +92,11 @@ def test_the_table_of_stages() -> None:
         "cold_start expands skill supported 0.0% → 41.0% 1.0% → 93.0% 104.0k 51.2k 12 s",
         "primed – – 60.0% 90.0% 28.0k – –",
     ]
-    assert list(measured(ROWS)) == ["", "cold_start  claimed expand, measured expand: NSCR 0.9"]
+    assert list(measured(ROWS)) == [
+        "",
+        "cold_start  claimed expand, measured expand: NSCR 0.9",
+        "primed      protect skill: changed",
+    ]
 
 
 def test_the_line_that_generates_is_one_shell_word() -> None:

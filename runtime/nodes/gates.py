@@ -1,7 +1,6 @@
-"""The node kind `gate`: `require` before a stage, `ensure` after it.
+"""The node kind `gate`: `require` before a stage, `ensure` after it, and what `protect` asks (`protection.py`).
 
-The point estimate decides, the interval is printed. A gate that does not hold publishes nothing and stops the run with
-exit code 4.
+A gate that does not hold publishes nothing and stops the run with exit code 4.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import json
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,9 +17,10 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, InvariantBroken
-from ptc.runtime.intervals import MEAN, RATE, RATE_DIFFERENCE, RATIO, Interval, interval
+from ptc.runtime.intervals import MEAN, RATE, RATIO, Interval, interval
 from ptc.runtime.nodes.divergence import divergences
-from ptc.runtime.nodes.verdicts import VERDICT_FILE
+from ptc.runtime.nodes.protection import protection
+from ptc.runtime.nodes.verdicts import VERDICT_FILE, Verdict
 from ptc.runtime.remedies import JUDGED
 from ptc.runtime.statistics import Reals, pass_at_k
 from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table
@@ -36,21 +36,31 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 def gate(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Context) -> None:
     """Writes `verdict.json` if the gate holds. Raises `InvariantBroken` with what was measured if it does not."""
     settings = node.settings
-    measured, over = _measure(settings["measure"], inputs, context)
-    interval = f"{_number(measured.value)} [{_number(measured.low)}, {_number(measured.high)}] over {over} prompts"
-    written = node.label or settings["text"]
-    context.log({"gate": written, "value": measured.value, "low": measured.low, "high": measured.high})
-    if not COMPARISONS[settings["op"]](measured.value, settings["limit"]):
-        raise InvariantBroken(f"{written}: measured {interval}")
+    verdict, over = protection(node, inputs) if settings["measure"] == "change" else _compared(node, inputs, context)
+    (found,) = verdict.intervals.values()
+    context.log({"gate": node.label or settings["text"], "value": found.value, "low": found.low, "high": found.high})
     document: dict[str, Json] = {
         "role": settings["when"],
-        "verdict": "supported",
-        "words": f"{settings['text']}: measured {interval}",
+        "verdict": verdict.verdict,
+        "words": verdict.words,
         "prompts": over,
-        "numbers": {"value": measured.value, "limit": settings["limit"]},
-        "intervals": {settings["measure"]: asdict(measured)},
+        "numbers": dict(verdict.numbers),
+        "intervals": {name: asdict(each) for name, each in verdict.intervals.items()},
     }
     (out / VERDICT_FILE).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _compared(node: Node, inputs: Mapping[str, Artifact], context: Context) -> tuple[Verdict, int]:
+    """A measured quantity against a limit: the estimate decides, the interval is printed."""
+    settings = node.settings
+    measured, over = _measure(settings["measure"], inputs, context)
+    words = (
+        f"measured {_number(measured.value)} [{_number(measured.low)}, {_number(measured.high)}] over {over} prompts"
+    )
+    if not COMPARISONS[settings["op"]](measured.value, settings["limit"]):
+        raise InvariantBroken(f"{node.label or settings['text']}: {words}")
+    numbers = {"value": measured.value, "limit": settings["limit"]}
+    return Verdict("supported", f"{settings['text']}: {words}", numbers, {settings["measure"]: measured}), over
 
 
 def _measure(measure: str, inputs: Mapping[str, Artifact], context: Context) -> tuple[Interval, int]:
@@ -61,9 +71,6 @@ def _measure(measure: str, inputs: Mapping[str, Artifact], context: Context) -> 
             return interval(RATE, spread), len(spread)
         case "value":
             return _value(read_table(inputs["counts"].path / COUNTS_FILE))
-        case "change":
-            before, now = _paired(*(read_table(inputs[name].path / COUNTS_FILE) for name in ("before", "counts")))
-            return interval(RATE_DIFFERENCE, before, now), len(now)
         case "kl":
             found = divergences(read_rows(inputs["rows"]), inputs["model"].path, inputs["reference"].path, context)
             return interval(MEAN, found), len(found)
@@ -94,26 +101,6 @@ def _value(counts: pa.Table) -> tuple[Interval, int]:
     n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
     judged = n >= 1
     return interval(RATE, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())
-
-
-def _paired(before: pa.Table, now: pa.Table) -> tuple[Reals, Reals]:
-    """The rate of each prompt that was judged both times, before and now; each of shape [prompts]."""
-    earlier = dict(_rates(before))
-    pairs = [(earlier[prompt], rate) for prompt, rate in _rates(now) if prompt in earlier]
-    if not pairs:
-        raise InvariantBroken(
-            f"a protected eval needs prompts that could be judged before and after, and there are none: {JUDGED}"
-        )
-    first, second = np.array(pairs, dtype=np.float64).T
-    return first, second
-
-
-def _rates(counts: pa.Table) -> Iterator[tuple[str, float]]:
-    """Each prompt that could be judged with the share of its attempts that are right, or that win."""
-    right = "correct" if "correct" in counts.column_names else "won"
-    for prompt, n, count in zip(*(column(counts, name) for name in ("prompt_id", "n", right)), strict=True):
-        if n:
-            yield prompt, count / n
 
 
 def _number(value: float) -> str:

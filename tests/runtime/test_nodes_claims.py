@@ -202,10 +202,17 @@ def test_a_protected_rate_is_compared_prompt_by_prompt(tmp_path: Path) -> None:
     world = Measured(tmp_path)
     before, after = world.counts(HALF, 1), world.counts([0.9 * share for share in HALF], 2)
     lost = float(np.mean(HALF)) * 0.1
-    world.run("gate", gate("ge", -lost - 0.05, "change"), counts=after, before=before)
-    with pytest.raises(InvariantBroken, match="measured -0"):
-        world.run("gate", gate("ge", -lost + 0.05, "change"), counts=after, before=before)
-    verdict = json.loads(
-        (world.run("gate", gate("ge", 0, "change"), counts=before, before=before).path / "verdict.json").read_text()
-    )
-    assert verdict["numbers"]["value"] == 0
+
+    def protected(points: float, counts: Artifact) -> dict[str, Any]:
+        done = world.run("gate", gate("ge", -points, "change"), counts=counts, before=before, model=before)
+        document: dict[str, Any] = json.loads((done.path / "verdict.json").read_text())
+        return document
+
+    assert protected(lost + 0.05, after)["verdict"] == "supported"
+    with pytest.raises(InvariantBroken, match=r"changed by -\d.* points .* to go back: local.model\(\"") as stopped:
+        protected(0.001, after)
+    assert str(before.path) in str(stopped.value)
+    undecided = protected(lost, after)
+    assert undecided["verdict"] == "undecided"
+    assert undecided["words"].endswith("points") and "400 prompts tell no less than" in undecided["words"]
+    assert protected(0.05, before)["numbers"]["value"] == 0
