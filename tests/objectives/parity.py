@@ -14,6 +14,7 @@ from parity_batches import Groups, Models
 from parity_list import Case
 from parity_ours import loss_and_gradient
 from parity_theirs import theirs
+from transformers import PreTrainedModel
 
 TOLERANCE = 1e-5
 
@@ -56,15 +57,20 @@ def sources(case: Case, groups: Groups) -> dict[str, Groups]:
     return found
 
 
-def measured(case: Case, folder: Path) -> Distance:
-    models = Models()
-    groups = batch(case, models)
+def roles_of(case: Case, models: Models) -> dict[str, PreTrainedModel]:
+    """The models by the names that a call has for them."""
     learner = copy.deepcopy(models.judge if "judge" in case.ours else models.policy)
-    roles = {
+    return {
         **dict.fromkeys(("policy", "student", "judge"), learner),
         "reference": models.reference,
         "teacher": models.stranger if "uld" in case.ours else models.teacher,
     }
+
+
+def measured(case: Case, folder: Path) -> Distance:
+    models = Models()
+    groups = batch(case, models)
+    roles = roles_of(case, models)
     ours, gradient = loss_and_gradient(case.ours, sources(case, groups), roles, case.settings.get("temperature", 1.0))
     loss, other = theirs(case, models, groups, folder)
     return Distance(ours, loss, distance(gradient, other))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,12 +36,7 @@ def of_trl(
 
 
 def measured(case: Case, models: Models, groups: Groups) -> dict[str, float]:
-    learner = copy.deepcopy(models.judge if "judge" in case.ours else models.policy)
-    roles = {
-        **dict.fromkeys(("policy", "student", "judge"), learner),
-        "reference": models.reference,
-        "teacher": models.teacher,
-    }
+    roles = parity.roles_of(case, models)
     temperature = case.settings.get("temperature", 1.0)
     [stage] = [
         node
@@ -95,7 +89,11 @@ def otherwise(case: Case) -> set[str]:
     return OTHERWISE.get(case.name, (set(), ""))[0]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+LOGGED = [case for case in CASES if not case.trainer.endswith("GOLDTrainer")]
+"""GOLD's loss is called without its trainer, which would read texts of its own; it keeps nothing to log."""
+
+
+@pytest.mark.parametrize("case", LOGGED, ids=lambda case: case.name)
 def test_metrics_are_those_of_trl(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = Models()
     groups = parity.batch(case, models)

@@ -62,7 +62,10 @@ def test_gsm8k_is_as_it_should_be_but_for_one_question(tmp_path: Path, make: typ
     began = time.process_time()
     result = check(tmp_path, solutions(tmp_path))
     assert time.process_time() - began < 30
-    assert result.looked == "looked at 8,792 rows of 2 sources"
+    assert (
+        result.looked
+        == "looked at 8,792 rows of 2 sources; a prompt of plain text is a user's turn of the chat template"
+    )
     said = [(each.code, each.severity) for each in result.diagnostics if each.severity != "note"]
     assert said == [("D407", "warning")]
     overlap = only(result, "D407")
