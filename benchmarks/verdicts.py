@@ -29,8 +29,8 @@ INTRODUCTION = """\
 A verdict is about all prompts that an eval could have been made of, and is given on those that it was made of. Here
 the whole population is known: 4,000 prompts with a chance of success each, before a stage and after it, of four kinds
 (known or not, middling, hard, easy), and stages that move them by an effect of wanted size
-(`benchmarks/populations.py`, written before what is tested here). 2,000 eval sets are drawn from each and judged by
-the code that judges a run.
+(`benchmarks/populations.py`, written before what is tested here). 2,000 eval sets are drawn from each (400 for whole
+verdicts) and judged by the code that judges a run.
 
 *Coverage*: how often the 95 % interval holds the truth. *Supported at no effect*: how often a claim would be called
 supported though nothing moved its statistic. *Right*: how often an effect of four half-widths lies on its side of the
@@ -233,7 +233,7 @@ def parts(wanted: Sequence[str], draws: int) -> Iterator[str | Line | Judged]:
     yield VERDICTS_HEAD
     for role in wanted:
         if role in CLAIMS:
-            judgements = (judged(role, effect, prompts, draws) for prompts in SIZES for effect in EFFECTS)
+            judgements = (judged(role, effect, prompts, draws // 5) for prompts in SIZES for effect in EFFECTS)
             yield from (each for each in judgements if each is not None)
 
 

@@ -4,12 +4,12 @@ The prompts of an eval stand for all that it could have been made of, so that is
 draw of prompts, and other attempts at them, would have given. Prompts are the unit: all values of one prompt, before
 and after a stage, go together.
 
-Every statistic here is a ratio of two means over prompts (a mean is a ratio to 1). Its interval is Student's, of the
-ratio to first order (Cochran, *Sampling Techniques*, 1977, section 6.4), after two made-up prompts have been added to
-the measured ones: one that went as well as can be, one that went as badly. They keep a set in which nothing spoke
-against a change from being called certain; for shares and for differences of paired shares they are the intervals of
-Agresti and Coull (1998) and of Bonett and Price (2012). Values without bounds have no worst prompt, and nothing is
-added to them. `benchmarks/verdicts.py` measures how often these intervals hold the truth.
+Every statistic here is a ratio of two means over prompts (a mean is a ratio to 1). Its interval is Fieller's (1954),
+which for a mean is Student's, after two made-up prompts have been added to the measured ones: one that went as well as
+can be, one that went as badly. They keep a set in which nothing spoke against a change from being called certain; for
+shares and for differences of paired shares they are the intervals of Agresti and Coull (1998) and of Bonett and Price
+(2012). Values without bounds have no worst prompt, and nothing is added to them. `benchmarks/verdicts.py` measures how
+often these intervals hold the truth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy.special import stdtrit
 Reals = NDArray[np.float64]
 
 LEVEL = 0.95
-METHOD = f"Student's interval over prompts, paired, with two made-up prompts, {LEVEL:.0%}"
+METHOD = f"Fieller's interval over prompts, paired, with two made-up prompts, {LEVEL:.0%}"
 
 
 @dataclass(frozen=True)
@@ -67,30 +67,40 @@ def limits(statistic: Statistic, *values: Reals, level: float = LEVEL) -> tuple[
     The interval of a single prompt without bounds is the whole line.
     """
     value = _ratio(statistic, *values)
-    padded = [_with_made_up(each, [case[place] for case in statistic.made_up]) for place, each in enumerate(values)]
-    centre = _ratio(statistic, *padded)
-    measured = values[0].shape[-1]
-    if measured < 2:
+    prompts = values[0].shape[-1]
+    if prompts < 2:
         return value, np.full_like(value, statistic.least), np.full_like(value, statistic.most)
-    reach = stdtrit(measured - 1, (1 + level) / 2) * _standard_error(statistic, centre, padded)
-    low, high = np.minimum(centre - reach, value), np.maximum(centre + reach, value)
+    padded = [_with_made_up(each, [case[place] for case in statistic.made_up]) for place, each in enumerate(values)]
+    low, high = _fieller(statistic.numerator(*padded), statistic.denominator(*padded), prompts, level)
+    low, high = np.minimum(low, value), np.maximum(high, value)
     return value, np.maximum(low, statistic.least), np.minimum(high, statistic.most)
+
+
+def _fieller(top: Reals, bottom: Reals, prompts: int, level: float) -> tuple[Reals, Reals]:
+    """The ratios r for which the mean of top - r * bottom is no further from 0 than Student's quantile allows.
+
+    They lie between the roots of a quadratic; where the denominator may be 0, every ratio is possible.
+    """
+    share = stdtrit(prompts - 1, (1 + level) / 2) ** 2 / top.shape[-1]
+    tops, bottoms = top.mean(axis=-1), bottom.mean(axis=-1)
+    squares = bottoms**2 - share * _covariance(bottom, bottom)
+    cross = tops * bottoms - share * _covariance(top, bottom)
+    rest = tops**2 - share * _covariance(top, top)
+    sure = squares > 0
+    squares = np.where(sure, squares, 1.0)
+    reach = np.sqrt(np.maximum(cross**2 - squares * rest, 0.0))
+    return np.where(sure, (cross - reach) / squares, -np.inf), np.where(sure, (cross + reach) / squares, np.inf)
+
+
+def _covariance(one: Reals, other: Reals) -> Reals:
+    centred = (one - one.mean(axis=-1, keepdims=True)) * (other - other.mean(axis=-1, keepdims=True))
+    covariance: Reals = centred.sum(axis=-1) / (one.shape[-1] - 1)
+    return covariance
 
 
 def _ratio(statistic: Statistic, *values: Reals) -> Reals:
     top, bottom = (side(*values).mean(axis=-1) for side in (statistic.numerator, statistic.denominator))
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), statistic.otherwise)
-
-
-def _standard_error(statistic: Statistic, ratio: Reals, values: list[Reals]) -> Reals:
-    """Of a ratio of means, to first order: that of the mean of numerator - ratio * denominator, over the mean of the
-    denominator."""
-    bottom = statistic.denominator(*values)
-    rest = statistic.numerator(*values) - ratio[..., None] * bottom
-    prompts = rest.shape[-1]
-    spread: Reals = np.sqrt((rest**2).sum(axis=-1) / (prompts - 1) / prompts)
-    mean = bottom.mean(axis=-1)
-    return np.where(mean > 0, spread / np.where(mean > 0, mean, 1.0), 0.0)
 
 
 def _with_made_up(values: Reals, made_up: list[float]) -> Reals:
