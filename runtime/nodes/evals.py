@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +23,12 @@ from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.intervals import MEAN, RATE, interval
 from ptc.runtime.model_folders import parameter_count
+from ptc.runtime.nodes.attempts import ATTEMPTS, attempts_at
 from ptc.runtime.nodes.chunks import in_chunks, write_summary
 from ptc.runtime.nodes.opened import OpenedModels
 from ptc.runtime.rendering.conversations import prompt_text
 from ptc.runtime.rendering.tables import prompts_of
-from ptc.runtime.rewards import Rewards, spelled
+from ptc.runtime.rewards import Rewards, Worth, spelled
 from ptc.runtime.rollouts import Rollout, greedy_of, rows_of, sample, sampling_of, seeds_for
 from ptc.runtime.row_steps import identities
 from ptc.runtime.statistics import pass_at_k, powers_of_two
@@ -93,7 +97,7 @@ def count_attempts(
     """One row of counts per row of prompts (`docs/graph.md`), under the settings of a `pass_rate`.
 
     `n` counts the attempts that could be judged, `correct` those with score 1, `parsed` those in which an answer was
-    found. `greedy_response` is the completion at temperature 0; null without `greedy`.
+    found. `greedy_response` is the completion at temperature 0; null without `greedy`. `attempts` are all of them.
     """
     sampling = sampling_of(settings)
     prompts = prompts_of(rows)
@@ -101,21 +105,18 @@ def count_attempts(
     rollouts = sample(engine, tokenizer, rows, sampling, seeds)
     likeliest = sample(engine, tokenizer, rows, greedy_of(sampling), [[0]] * len(prompts)) if greedy else None
     worth = rewards(rows_of(rows, rollouts), step)
-    scores, parsed = worth.rewards, worth.parsed
-    picked = chosen(rollouts, scores, settings.get("scaffold"))
-    starts = np.cumsum([0, *(len(rollout.completions) for rollout in rollouts)]).tolist()
+    picked = chosen(rollouts, worth.rewards, settings.get("scaffold"))
+    figures = _Figures(rollouts, picked, worth)
     answers = rows.column("answer").to_pylist() if "answer" in rows.column_names else [None] * rows.num_rows
     records = [
         {
             "prompt_id": identity,
             "prompt": prompt_text({"prompt": rollout.prompt}),
             "answer": None if answer is None else verifiers.spelled(answer),
-            **_figures(rollout, own, starts[index], scores, parsed),
+            **figures.of(index),
             "greedy_response": likeliest[index].responses[0] if likeliest else None,
         }
-        for index, (identity, answer, rollout, own) in enumerate(
-            zip(identities(rows), answers, rollouts, picked, strict=True)
-        )
+        for index, (identity, answer, rollout) in enumerate(zip(identities(rows), answers, rollouts, strict=True))
     ]
     return pa.Table.from_pylist(records, schema=_COUNTS)
 
@@ -200,22 +201,42 @@ _COUNTS = pa.schema(
         "mean_length": pa.float64(),
         "first_response": pa.string(),
         "greedy_response": pa.string(),
+        "attempts": ATTEMPTS,
     }
 )
 
 
-def _figures(
-    rollout: Rollout, places: Sequence[int], start: int, rewards: Sequence[float | None], parsed: Sequence[bool]
-) -> dict[str, Json]:
-    """What is counted of the attempts at one prompt, of which these places among all count; it begins at `start`."""
-    completions = [rollout.completions[place - start] for place in places]
-    scores = [score for place in places if (score := rewards[place]) is not None]
-    return {
-        "n": len(scores),
-        "correct": sum(score >= RIGHT for score in scores),
-        "parsed": sum(parsed[place] for place in places),
-        "finished": sum(completion.finished for completion in completions),
-        "mean_score": math.fsum(scores) / len(scores) if scores else None,
-        "mean_length": float(np.mean([len(completion.tokens) for completion in rollout.completions])),
-        "first_response": rollout.responses[0],
-    }
+@dataclass(frozen=True)
+class _Figures:
+    """What is counted of the attempts at each prompt."""
+
+    rollouts: Sequence[Rollout]
+    picked: Sequence[Sequence[int]]
+    """The places of those that count, among all attempts at all prompts."""
+    worth: Worth
+
+    @cached_property
+    def _judged(self) -> tuple[list[float | None], list[str], list[bool]]:
+        return self.worth.rewards, self.worth.verdicts, self.worth.parsed
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The place at which the attempts at each prompt begin."""
+        return list(accumulate((len(rollout.completions) for rollout in self.rollouts), initial=0))
+
+    def of(self, prompt: int) -> dict[str, Json]:
+        rewards, verdicts, parsed = self._judged
+        rollout, places, start = self.rollouts[prompt], self.picked[prompt], self._starts[prompt]
+        end = start + len(rollout.completions)
+        counted = {place - start for place in places}
+        scores = [score for place in places if (score := rewards[place]) is not None]
+        return {
+            "n": len(scores),
+            "correct": sum(score >= RIGHT for score in scores),
+            "parsed": sum(parsed[place] for place in places),
+            "finished": sum(rollout.completions[place].finished for place in sorted(counted)),
+            "mean_score": math.fsum(scores) / len(scores) if scores else None,
+            "mean_length": float(np.mean([len(completion.tokens) for completion in rollout.completions])),
+            "first_response": rollout.responses[0],
+            "attempts": attempts_at(rollout, rewards[start:end], verdicts[start:end], counted),
+        }

@@ -16,6 +16,7 @@ from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context
 from ptc.runtime.judging import Judges, Weights, compare
 from ptc.runtime.model_folders import parameter_count
+from ptc.runtime.nodes.attempts import ATTEMPTS, attempts_at
 from ptc.runtime.nodes.chunks import in_chunks, write_summary
 from ptc.runtime.nodes.evals import summary_of_scores
 from ptc.runtime.nodes.opened import OpenedModels
@@ -121,7 +122,17 @@ def _figures(mine: Rollout, other: Rollout, results: Sequence[float | None]) -> 
         "mean_length_against": float(np.mean([len(completion.tokens) for completion in other.completions])),
         "first_response": mine.responses[0],
         "first_response_against": other.responses[0],
+        "attempts": _attempts(mine, results),
+        "attempts_against": _attempts(other, [None if result is None else 1 - result for result in results]),
     }
+
+
+def _attempts(rollout: Rollout, results: Sequence[float | None]) -> list[dict[str, Json]]:
+    return attempts_at(rollout, results, [_in_words(result) for result in results], range(len(results)))
+
+
+def _in_words(result: float | None) -> str:
+    return "not judged" if result is None else "won" if result > 0.5 else "lost" if result < 0.5 else "tied"
 
 
 _COUNTS = pa.schema(
@@ -136,5 +147,7 @@ _COUNTS = pa.schema(
         "mean_length_against": pa.float64(),
         "first_response": pa.string(),
         "first_response_against": pa.string(),
+        "attempts": ATTEMPTS,
+        "attempts_against": ATTEMPTS,
     }
 )

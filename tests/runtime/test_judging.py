@@ -152,6 +152,10 @@ def test_rewards_of_a_model_and_wins_against_another(tmp_path: Path) -> None:
         "win_rate", {**SAMPLING, **LEARNED}, **{**inputs, "model": inputs["against"], "against": inputs["model"]}
     )
     assert summary(won)["win_rate"] == pytest.approx(1 - summary(other)["win_rate"])
+    for row in counts(won):
+        scores = [attempt["score"] for attempt in row["attempts"]]
+        assert sum(scores) == row["won"] and len(row["attempts_against"]) == len(scores)
+        assert scores == [1 - attempt["score"] for attempt in row["attempts_against"]]
     itself = world.run("win_rate", {**SAMPLING, **LEARNED}, **{**inputs, "against": inputs["model"]})
     assert summary(itself)["win_rate"] == 0.5
 

@@ -150,3 +150,22 @@ def test_a_verifier_that_reads_nothing_but_the_response_measures_a_pass_rate(tmp
     tags = {**EVAL, "verifier": {"name": "format_tags", "options": {"tags": ["think"]}}}
     measured = counts(world.run("pass_rate", tags, prompts=rows, model=model(world, rows)))
     assert [(row["n"], row["correct"]) for row in measured] == [(4, 0)] * 3
+
+
+def test_every_attempt_is_kept(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    asked = prompts(world, 10)
+    weights = model(world, asked)
+    for row in counts(world.run("pass_rate", EVAL, prompts=asked, model=weights)):
+        attempts = row["attempts"]
+        assert len(attempts) == 4 and all(attempt["counts"] for attempt in attempts)
+        assert sum(attempt["score"] == 1 for attempt in attempts) == row["correct"]
+        assert sum(attempt["finished"] for attempt in attempts) == row["finished"]
+        assert sum(attempt["tokens"] for attempt in attempts) == 4 * row["mean_length"]
+        assert attempts[0]["response"] == row["first_response"]
+        assert all(attempt["logp"] < 0 and attempt["verdict"] for attempt in attempts)
+    best = counts(world.run("pass_rate", {**EVAL, "scaffold": "best_of_n"}, prompts=asked, model=weights))
+    for row in best:
+        (chosen,) = (attempt for attempt in row["attempts"] if attempt["counts"])
+        assert len(row["attempts"]) == 4 and row["n"] == 1
+        assert chosen["score"] == row["mean_score"] == max(attempt["score"] for attempt in row["attempts"])
