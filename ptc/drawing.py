@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 
 from ptc.compiler.graph import Graph, Node
+from ptc.compiler.graph_document import to_document
 from ptc.runtime.artifacts import ResourceMissing
 
 
@@ -37,11 +38,7 @@ def dot(graph: Graph) -> str:
 
 def as_json(graph: Graph) -> str:
     """The whole graph: every node's document with its labels, and the roots."""
-    nodes = {
-        meaning: {**node.document, "label": node.label, "names": dict(node.names), "after": list(node.after)}
-        for meaning, node in graph.nodes.items()
-    }
-    return json.dumps({"schema": 1, "nodes": nodes, "roots": list(graph.roots)}, indent=2)
+    return json.dumps(to_document(graph), indent=2)
 
 
 def svg(graph: Graph) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from ptc.compiler.graph import Node
     from ptc.runtime.artifacts import Artifact, Progress
-    from ptc.runtime.executor import Listener
+    from ptc.runtime.listening import Listener
     from ptc.runtime.store import Holder
 
 SHOWN: Mapping[str, str] = {

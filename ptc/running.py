@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptc import api, checking, drawing, placing, planning
+from ptc import api, checking, describing, drawing, placing, planning
 from ptc.compiler.graph import Graph
 from ptc.compiler.memory import Estimate, estimate
 from ptc.runtime.artifacts import Implementation, InputWrong, InvariantBroken, PlanDrift, ResourceMissing
@@ -174,6 +174,7 @@ def run(request: Request, wait: bool) -> int:
     from ptc.runtime.keys import targets
 
     quiet_libraries()
+    command = shlex.join(["ptc", *command_of(request)])
     try:
         prepared = prepare(request, starting=True)
         refuse_missing(target for node in prepared.graph.nodes.values() for target in targets(node))
@@ -193,12 +194,12 @@ def run(request: Request, wait: bool) -> int:
                 label=Path(request.file).stem,
                 listener=listener,
                 wait=wait,
+                info=describing.described(prepared.checked, request.settings, prepared.profile, command),
             )
     except Refused as refused:
         return refused.code
     except tuple(EXIT_CODES) as error:
         return ended(error)
-    command = shlex.join(["ptc", *_command(request)])
     ending.show(console, prepared.graph, store, outcome, command)
     if outcome.message:
         print(f"ptc: {outcome.message}", file=sys.stderr)
@@ -278,7 +279,7 @@ class Implementations(Mapping[str, Implementation]):
         return sum(1 for _ in self)
 
 
-def _command(request: Request) -> Iterator[str]:
+def command_of(request: Request) -> Iterator[str]:
     """The words after `ptc` that ask for the same again."""
     yield "run"
     yield request.file

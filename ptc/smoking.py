@@ -7,6 +7,7 @@ makes lies in a store of its own and means nothing.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptc import api, checking, progress, running
+from ptc import api, checking, describing, progress, running
 from ptc.compiler import reading
 from ptc.compiler.graph import Graph, Json, Node
 from ptc.compiler.smoke import Smoke, smoke
@@ -40,6 +41,7 @@ def run(request: running.Request, wait: bool) -> int:
     from ptc.runtime.executor import execute
 
     began = time.monotonic()
+    command = shlex.join(["ptc", *running.command_of(request), "--smoke"])
     running.quiet_libraries()
     try:
         checked = _checked(request)
@@ -61,6 +63,7 @@ def run(request: running.Request, wait: bool) -> int:
             listener=stages,
             wait=wait,
             out=profile.store / EXPORTS,
+            info=describing.described(checked, request.settings, profile, command),
         )
     except running.Refused as refused:
         return refused.code

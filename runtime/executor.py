@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ptc.compiler.graph import Graph, Json, Node, digest
 from ptc.runtime.artifacts import (
@@ -32,12 +32,13 @@ from ptc.runtime.exports import place
 from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low, is_disk_full
 from ptc.runtime.kept import asked, stage_of, take
 from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics, versions
+from ptc.runtime.listening import Listener, Silent
 from ptc.runtime.manifest import Damage
 from ptc.runtime.naming import name, placed
 from ptc.runtime.nodes import DERIVED, STEPS
 from ptc.runtime.runs import RunFolder, open_run
 from ptc.runtime.signals import Stop
-from ptc.runtime.store import Holder, Locked, Store
+from ptc.runtime.store import Locked, Store
 
 OUTPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rows": ("rows", ("rows.parquet",)),
@@ -58,44 +59,6 @@ ARTIFACT_OF: Mapping[str, str] = {
     "export": "files",
 }
 """Type of the artifact that a kind of node yields (`docs/graph.md`)."""
-
-
-class Listener(Protocol):
-    """Who shows a run while it goes on."""
-
-    def reused(self, node: Node, artifact: Artifact) -> None:
-        """The store had it."""
-
-    def waiting(self, node: Node, holder: Holder | None) -> None:
-        """Another process computes it right now."""
-
-    def started(self, node: Node, attempt: int, resumed: str | None) -> None:
-        """It is being computed, for the `attempt`-th time, from the sealed piece `resumed` if there is one."""
-
-    def progress(self, node: Node, progress: Progress) -> None:
-        """How far it is."""
-
-    def finished(self, node: Node, artifact: Artifact, seconds: float) -> None:
-        """It is published."""
-
-    def stopped(self, node: Node, message: str) -> None:
-        """It failed or was interrupted."""
-
-
-class Silent:
-    """A listener that shows nothing."""
-
-    def reused(self, node: Node, artifact: Artifact) -> None: ...
-
-    def waiting(self, node: Node, holder: Holder | None) -> None: ...
-
-    def started(self, node: Node, attempt: int, resumed: str | None) -> None: ...
-
-    def progress(self, node: Node, progress: Progress) -> None: ...
-
-    def finished(self, node: Node, artifact: Artifact, seconds: float) -> None: ...
-
-    def stopped(self, node: Node, message: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -127,10 +90,12 @@ def execute(
     wait: bool = True,
     base: Path | None = None,
     out: Path | None = None,
+    info: Mapping[str, Json] | None = None,
 ) -> Outcome:
     """Runs what the store does not have.
 
     Relative paths of sources start at `base`, those of exports at `out`; both are the working directory by default.
+    `info` is what the run's folder is to keep of the program beside its graph (`runtime.history`).
 
     Exit codes: 0 done, 1 a bug (trace in the run's folder), 2 unusable input, 3 drift, 4 a gate or invariant, 5 or 130
     interrupted and resumable, 6 a resource is missing. Raises `ResourceMissing` only if there is no room for the run's
@@ -149,6 +114,7 @@ def execute(
             base or Path.cwd(),
             out or Path.cwd(),
             folder,
+            info or {},
         )
         before, store.observe = store.observe, run.observe
         try:
@@ -181,6 +147,7 @@ class _Run:
     base: Path
     out: Path
     folder: RunFolder
+    info: Mapping[str, Json]
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
@@ -194,6 +161,7 @@ class _Run:
         """Runs everything; the exit code and the user's line."""
         try:
             self.store.sweep()
+            self.folder.describe(self.graph, self.info)
             self.folder.journal.append("PLANNED", data={"nodes": list(self.graph.nodes)})
             for meaning, node in self.graph.nodes.items():
                 self.stop.check()

@@ -12,12 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from ptc.compiler.graph import Json
+from ptc.compiler.graph import Graph, Json
+from ptc.compiler.graph_document import to_document
+from ptc.runtime.environment import environment
 from ptc.runtime.fsio import disk_full, is_disk_full
 from ptc.runtime.journal import Event, Journal, JournalDamaged, first_event, read
 from ptc.runtime.store import Locked, Store
 
 RunState = Literal["running", "done", "failed", "interrupted", "damaged"]
+
+GRAPH, INFO = "graph.json", "run.json"
+"""The files of a run's folder that say what was run."""
 
 _RESUMABLE = frozenset({5, 6, 130})
 _BALLAST = 1 << 20
@@ -56,6 +61,12 @@ class RunFolder:
         store.disk.remove(path / "ballast")
         store.disk.write(path / "ballast", bytes(_BALLAST))
         self.journal.append("RUN_STARTED", attempt=self.attempt, data=_start(label, program))
+
+    def describe(self, graph: Graph, info: Mapping[str, Json]) -> None:
+        """Keeps what is run, whole: a run is read long after its program has changed (`runtime.history`)."""
+        for name, document in ((GRAPH, to_document(graph)), (INFO, {**info, "environment": environment()})):
+            content = json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+            self._store.disk.replace(self.path / name, content, self.path / f"{name}.fresh")
 
     def node_attempts(self, node: str) -> int:
         """How often the node was begun in this run before now."""
@@ -107,7 +118,7 @@ def open_run(store: Store, label: str, program: str) -> Iterator[RunFolder]:
 def runs(store: Store) -> list[RunSummary]:
     """All runs of a store, newest first."""
     folders = sorted(store.runs_folder().glob("*/events.jsonl"), reverse=True)
-    return [_summary(store, path.parent) for path in folders]
+    return [summary(store, path.parent) for path in folders]
 
 
 def _claim(stack: ExitStack, store: Store, folder: Path) -> bool:
@@ -123,12 +134,13 @@ def _interrupted(store: Store, program: str) -> Path | None:
     for path in sorted(store.runs_folder().glob("*/events.jsonl"), reverse=True):
         first = first_event(path)
         if first is not None and first.data.get("program") == program:
-            summary = _summary(store, path.parent)
-            return summary.folder if summary.state == "interrupted" else None
+            newest = summary(store, path.parent)
+            return newest.folder if newest.state == "interrupted" else None
     return None
 
 
-def _summary(store: Store, folder: Path) -> RunSummary:
+def summary(store: Store, folder: Path) -> RunSummary:
+    """The line of one run."""
     try:
         events = read(folder / "events.jsonl").events
     except JournalDamaged:

@@ -136,6 +136,18 @@ class Store:
             raise Damage(str(error)) from error
         return Artifact(digest, folder, manifest.document)
 
+    def glance(self, digest: str) -> Artifact:
+        """As `open`, for those who look back. Models and exports are judged by the names and sizes of their files: a
+        report that reads none of them need not hash them all."""
+        folder = self.object_path(digest)
+        manifest = _read_manifest(folder, digest)
+        if manifest.type not in ("model", "files"):
+            return self.open(digest)
+        for name, file in manifest.files.items():
+            if not (folder / name).is_file() or (folder / name).stat().st_size != file.size:
+                raise Damage(f"{folder / name}: missing, or altered since it was sealed")
+        return Artifact(digest, folder, manifest.document)
+
     def _digest_of(self, path: Path) -> FileDigest:
         """Several artifacts may have one file in common, by links to it: it is read once."""
         status = path.stat()

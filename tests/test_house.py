@@ -18,7 +18,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "lang": ("ptc.lang",),
     "compiler": ("ptc.compiler", "ptc.lang"),
     "stdlib": ("ptc.stdlib",),
-    "runtime": ("ptc.runtime", "ptc.stdlib", "ptc.compiler.graph"),
+    "runtime": ("ptc.runtime", "ptc.stdlib", "ptc.compiler.graph", "ptc.compiler.graph_document"),
 }
 """What of ours each part may import: of the compiler, the runtime sees the graph, which is data."""
 

@@ -21,10 +21,11 @@ from ptc.runtime.artifacts import (
     Progress,
     ResourceMissing,
 )
-from ptc.runtime.executor import Outcome, Silent, execute
+from ptc.runtime.executor import Outcome, execute
 from ptc.runtime.forecast import forecast
 from ptc.runtime.fsio import content_digest
 from ptc.runtime.journal import read
+from ptc.runtime.listening import Silent
 from ptc.runtime.store import Store
 
 
