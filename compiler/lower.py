@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
+from ptc.compiler.following import begun, followed
 from ptc.compiler.graph import Graph, Json, Node, Watch
 from ptc.compiler.lineage import Lineage, beneath
 from ptc.compiler.meaning import PURPOSE, SEMANTICS, Meanings, chain, passing, seed_of
@@ -184,8 +185,11 @@ def lower(program: core.Program) -> Graph:
         for ensured in ensures:
             lowering.roots.append(ensured)
             lowering.gates.setdefault(trained + " exit", []).append(ensured)
-        for reported in program.reports if stage.model.type.head == "language" else ():
-            lowering.roots.append(lowering.measured(reported, stage.model, stage, "exit"))
+        reported = program.reports if stage.model.type.head == "language" else ()
+        for each in (*reported, *followed(stage, lineage)):
+            lowering.roots.append(lowering.measured(each, stage.model, stage, "exit"))
+        for each in begun(stage, lineage):
+            lowering.roots.append(lowering.measured(each, stage.learner.init, stage, "entry"))
     for export in program.exports:
         inputs = {"model": meanings.of(export.model)}
         settings = {"path": export.path, **_base_of_adapter(export.model)}
