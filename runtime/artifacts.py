@@ -97,6 +97,9 @@ class Context:
     """What a stage seals in `partial` on its way, beside what it yields."""
     run: str = ""
     """What the run is called. The same when it is continued; what a node yields must not depend on it."""
+    spent: Callable[..., None] = lambda **amounts: None
+    """Adds to the node's cost, by the names of `runtime.costs.Cost`. Models tell it themselves: engines, the trainer,
+    and what scores texts."""
 
 
 Implementation = Callable[[Node, Mapping[str, Artifact], Path, Context], None]

@@ -17,7 +17,9 @@ from transformers import PreTrainedModel
 
 from ptc.compiler.graph import Json
 from ptc.runtime.adapters import handed_over
+from ptc.runtime.arithmetic import arithmetic_of
 from ptc.runtime.artifacts import InvariantBroken
+from ptc.runtime.engines.counting import CountingEngine
 from ptc.runtime.engines.protocol import Engine, Fingerprint
 from ptc.runtime.engines.transformers import TransformersEngine
 from ptc.runtime.fingerprints import combined, fingerprint, same
@@ -66,7 +68,7 @@ class Canary:
         self._module = module
         self._dtype = dtype
         self._log = log
-        self._trainer = TransformersEngine(module, [], shared=True)
+        self._trainer = CountingEngine(TransformersEngine(module, [], shared=True), arithmetic_of(module))
         self._probe = Probe.of(module.config.vocab_size, module.config.max_position_embeddings)
         self._last: tuple[int, Mapping[str, Fingerprint]] | None = None
         self._tolerance = _MOST[dtype]

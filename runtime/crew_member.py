@@ -84,6 +84,7 @@ def _leave() -> NoReturn:
 def _work(job: Job, folder: Path, rank: int) -> None:
     import torch
 
+    from ptc.runtime.costs import metered
     from ptc.runtime.engines.open import open_engine
     from ptc.runtime.engines.protocol import Engine
     from ptc.runtime.engines.sharing import Helper
@@ -99,7 +100,7 @@ def _work(job: Job, folder: Path, rank: int) -> None:
     context = Context(node, Nothing(), profile, _ignored, _unlogged)
     folders = {name: Path(path) for name, path in job.models.items()}
     os.write(sys.stdout.fileno(), READY)
-    with joined(folder, rank, profile):
+    with joined(folder, rank, profile), metered():
         models = load_models(folders, training.trained, training.frozen)
 
         @cache

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ptc.compiler.graph import Graph, Json, Node, digest
+from ptc.runtime.accounts import Account, account
 from ptc.runtime.artifacts import (
     Artifact,
     Context,
@@ -28,6 +29,7 @@ from ptc.runtime.artifacts import (
     Progress,
     ResourceMissing,
 )
+from ptc.runtime.costs import Cost, spend
 from ptc.runtime.exports import place
 from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low, is_disk_full
 from ptc.runtime.kept import asked, stage_of, take
@@ -156,6 +158,8 @@ class _Run:
     """The one it is at."""
     meaning: str = ""
     attempt: int = 0
+    account: Account | None = None
+    """Of the node that is being computed."""
 
     def to_the_end(self) -> tuple[int, str]:
         """Runs everything; the exit code and the user's line."""
@@ -207,7 +211,7 @@ class _Run:
     @contextmanager
     def _alone(self, node: Node, key: str) -> Iterator[None]:
         """Holds the key's lock. While another does, waits for it, and leaves when asked to stop."""
-        told = False
+        told, began = False, time.monotonic()
         while True:
             lock = self.store.lock(key, self.folder.id, timeout=0.2 if told else 0.0)
             try:
@@ -222,6 +226,8 @@ class _Run:
                     self.listener.waiting(node, locked.holder)
                 told = True
                 self.stop.check()
+        if told and self.account is not None:
+            self.account.waited(time.monotonic() - began)
         try:
             yield
         finally:
@@ -246,13 +252,15 @@ class _Run:
         self.listener.started(node, self.attempt, resumed)
         began = time.monotonic()
         result = self.store.scratch(node.kind)
-        if node.kind == "checkpoint":
-            self._take(meaning, node, result)
-        else:
-            context = self._context(meaning, node, pieces)
-            self.implementations[node.kind](context.node, inputs, result, context)
-        self._check_inputs(node, inputs, content)
-        type = _check_output(node, result)
+        with self._accounted(node, key) as spent:
+            if node.kind == "checkpoint":
+                self._take(meaning, node, result)
+            else:
+                context = self._context(meaning, node, pieces)
+                self.implementations[node.kind](context.node, inputs, result, context)
+            self._check_inputs(node, inputs, content)
+            type = _check_output(node, result)
+            cost = spent.document
         seconds = time.monotonic() - began
         provenance: dict[str, Json] = {
             "label": node.label,
@@ -260,6 +268,7 @@ class _Run:
             "run": self.folder.id,
             "attempt": self.attempt,
             "seconds": round(seconds, 3),
+            **cost,
             "versions": dict(versions(document["numerics"])),
         }
         artifact = self.store.publish(document, result, type, provenance)
@@ -280,7 +289,17 @@ class _Run:
             {needed: self.artifacts[needed] for watch in node.watches for needed in watch.inputs},
             tuple(asked(self.graph, meaning).values()) if node.kind == "train" else (),
             self.folder.id,
+            lambda **amounts: spend(Cost(**amounts)),
         )
+
+    @contextmanager
+    def _accounted(self, node: Node, key: str) -> Iterator[Account]:
+        devices = self.profile.devices if node.kind in ("train", "checkpoint") else 1
+        with account(self.store.spent_path(key), devices) as self.account:
+            try:
+                yield self.account
+            finally:
+                self.account = None
 
     # What a stage keeps on its way
 
@@ -335,6 +354,8 @@ class _Run:
 
         def heartbeat(progress: Progress) -> None:
             nonlocal latest
+            if self.account is not None:
+                self.account.note()
             self.stop.check()
             if latest != (progress.done, progress.unit):
                 latest = (progress.done, progress.unit)
@@ -365,6 +386,8 @@ class _Run:
     def observe(self, event: str, data: Mapping[str, Json]) -> None:
         """Takes down what the store reports."""
         durable = event not in ("PIECE_STARTED", "PIECE_READ")
+        if event == "PIECE_SEALED" and self.account is not None:
+            self.account.note(durable=True)
         self._journal(event, data, durable)
         self.folder.say(f"{event.lower()} {' '.join(f'{key}={value}' for key, value in data.items())}")
 

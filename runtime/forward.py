@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ptc.runtime import costs
 from ptc.runtime.adapters import AdapterOff, answering
+from ptc.runtime.arithmetic import arithmetic_of
 from ptc.runtime.batches import Sequences
 from ptc.runtime.packing import Layout, hidden_states, one_in_each
 
@@ -54,6 +56,7 @@ def answers(
     laid out by `lay`; inside of `run`, where one is given, and then also where nothing is asked."""
     with answering(model) as plain:
         found = _answers(plain, columns, lay, run)
+        _book(model, head_of(plain), columns)
     return [_asked_later(model, answer) for answer in found] if isinstance(model, AdapterOff) else found
 
 
@@ -69,6 +72,15 @@ def _answers(model: PreTrainedModel, columns: Sequence[Sequences], lay: Lay, run
     sizes = [len(sequences.inputs) for sequences in columns]
     asked = [own[place] for own, place in zip(torch.split(hidden, sizes), places, strict=True)]
     return [_read(model, head, states) for states in asked]
+
+
+def _book(model: torch.nn.Module, head: Head, columns: Sequence[Sequences]) -> None:
+    """What was read goes to the cost of the node, unless nothing was asked of any of it."""
+    if any(len(_places(sequences, head)) for sequences in columns):
+        arithmetic = arithmetic_of(model)
+        lengths: list[int] = torch.cat([sequences.input_lengths for sequences in columns]).tolist()
+        learns = torch.is_grad_enabled() and arithmetic.trained > 0
+        (costs.trained if learns else costs.read)(arithmetic, lengths)
 
 
 def _asked_later(model: AdapterOff, answer: Answer) -> Answer:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ptc.compiler.graph import Json
+from ptc.runtime import costs
 from ptc.runtime.artifacts import InputWrong
 from ptc.runtime.engines.protocol import Engine, Request, Sampling
 from ptc.runtime.render import render_prompts
@@ -113,7 +114,9 @@ def text_scores(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> list[
     import torch
 
     from ptc.runtime.adapters import answering
+    from ptc.runtime.arithmetic import arithmetic_of
 
+    costs.read(arithmetic_of(model), list(map(len, texts)))
     scores = [0.0] * len(texts)
     with answering(model) as plain, torch.inference_mode():
         training = plain.training

@@ -323,8 +323,13 @@ class Store:
         """The sealed pieces of an unfinished node. Only for the one who holds the key's lock."""
         return Pieces(self, self.root / "ckpt" / key, observe or self.observe)
 
+    def spent_path(self, key: str) -> Path:
+        """Where it is noted what an unfinished node has cost so far."""
+        return self.root / "ckpt" / f"{key}.spent"
+
     def forget_partial(self, key: str) -> None:
-        """Drops the pieces of a key whose artifact is published."""
+        """Drops the pieces of a key whose artifact is published, and the note of what they cost."""
+        self.spent_path(key).unlink(missing_ok=True)
         if (self.root / "ckpt" / key).exists():
             self.discard(self.root / "ckpt" / key)
 

@@ -22,6 +22,7 @@ from ptc.runtime.adapters import answering
 from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress
 from ptc.runtime.batches import Batch, Draw, collate
 from ptc.runtime.checkpoint import Counters, Learner, environment_here, exactness
+from ptc.runtime.costs import booked_by_the_first, rehearsing
 from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
 from ptc.runtime.forward import Answer, answers
@@ -92,7 +93,7 @@ class Trainer:
             context.node,
             models,
             {name: learner.model for name, learner in self._learners.items()},
-            self._forward,
+            self._once_more,
             placement,
             ranks,
             self._held,
@@ -184,6 +185,7 @@ class Trainer:
                     self._rehearsal.rehearse(loss, batches)
                 with training_mode(self._in_training, self._training.seed, *loss.sources, step, self._ranks.index):
                     losses.append(self._accumulate(loss, batches, measured))
+        booked_by_the_first(self._ranks)
         total, *sums = self._ranks.total([sum(losses), *measured.sums])
         extremes = self._ranks.greatest(measured.extremes)
         for learner in self._learners.values():
@@ -229,9 +231,11 @@ class Trainer:
         if prepared.splits:
             for source, batch in prepared.batches.items():
                 for (start, stop), counts in self._held.in_step(partial(self._spans, batch.widths)):
-                    yield loss.part(prepared, start, stop, self._forward, source), counts
+                    forward = self._forward if counts else self._once_more
+                    yield loss.part(prepared, start, stop, forward, source), counts
         elif self._ranks.first or self._held.in_parts:
-            yield loss.whole(prepared, self._forward), self._ranks.first
+            forward = self._forward if self._ranks.first else self._once_more
+            yield loss.whole(prepared, forward), self._ranks.first
 
     def _spans(self, widths: Sequence[int], rank: int) -> list[tuple[int, int]]:
         """The micro-batches of a process's share."""
@@ -256,6 +260,11 @@ class Trainer:
         with torch.set_grad_enabled(learns), self._accelerator.autocast():
             run = partial(self._held.run, self._models[model]) if self._held.in_parts else None
             return answers(self._models[model], [batch.sequences[column] for column in columns], lay, run)
+
+    def _once_more(self, model: str, columns: Sequence[str], batch: Batch) -> list[Answer]:
+        """As `_forward`, of tokens that are read elsewhere too."""
+        with rehearsing():
+            return self._forward(model, columns, batch)
 
     def _taken_up(self, source: str, draw: Draw, at: At = "batch_start") -> Draw:
         """The draw with what its loss wants to know of the models as they are now."""

@@ -9,6 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from ptc.compiler.graph import Watch
+from ptc.runtime.costs import watching
 from ptc.runtime.judging import Judges, Weights
 from ptc.runtime.nodes.evals import count_attempts, summary_of_scores
 from ptc.runtime.nodes.likelihoods import Bits, summary_of_bits
@@ -40,7 +41,8 @@ class Watching:
             "win_rate": self._win_rate,
             "bits_per_character": self._bits,
         }
-        measured = kinds[self._watch.settings["kind"]](step)
+        with watching():
+            measured = kinds[self._watch.settings["kind"]](step)
         return {f"eval/{self._watch.name}/{name}": value for name, value in measured.items()}
 
     def close(self) -> None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from ptc.runtime.arithmetic import arithmetic_of, arithmetic_of_folder
 from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.costs import NO_ARITHMETIC
+from ptc.runtime.engines.counting import CountingEngine
 from ptc.runtime.engines.protocol import Engine
 from ptc.runtime.engines.stopping import Decode
 from ptc.runtime.loading import is_adapted, load_whole
@@ -22,7 +25,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | None = None, version: int = 0) -> Engine:
-    """An engine with the weights of the checkpoint in `folder`.
+    """An engine with the weights of the checkpoint in `folder`, which counts what it is asked for.
 
     With the trainer's `module` a transformers engine samples from that very module, unless the profile wants a copy;
     other engines ignore it, and are handed its weights by `load_weights`. `version` counts the optimizer steps behind
@@ -31,7 +34,9 @@ def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | Non
     if profile.engine == "fake":
         from ptc.runtime.engines.fake import FakeEngine
 
-        return FakeEngine(len(load_tokenizer(folder)), end_tokens(folder), version=version, decode=decoder(folder))
+        ends = end_tokens(folder)
+        fake = FakeEngine(len(load_tokenizer(folder)), ends, version=version, decode=decoder(folder))
+        return CountingEngine(fake, NO_ARITHMETIC)
     if profile.engine == "vllm":
         from ptc.runtime.engines.vllm import VllmEngine
 
@@ -45,13 +50,18 @@ def open_engine(profile: Profile, folder: Path, *, module: PreTrainedModel | Non
         )
         if module is None and is_adapted(folder):  # it has loaded the base alone
             vllm.load_weights(load_whole(folder).state_dict().items(), version)
-        return vllm
+        return CountingEngine(vllm, arithmetic_of_folder(folder))
     from ptc.runtime.engines.transformers import TransformersEngine
 
-    if module is not None and not profile.engine_copy:
-        return TransformersEngine(module, end_tokens(folder), shared=True, version=version, decode=decoder(folder))
-    own = cast("PreTrainedModel", cast(torch.nn.Module, load_whole(folder, dtype_of(profile))).to(profile.device))
-    return TransformersEngine(own, end_tokens(folder), shared=False, version=version, decode=decoder(folder))
+    shared = module is not None and not profile.engine_copy
+    own = module if module is not None and shared else _loaded(folder, profile)
+    engine = TransformersEngine(own, end_tokens(folder), shared=shared, version=version, decode=decoder(folder))
+    return CountingEngine(engine, arithmetic_of(own))
+
+
+def _loaded(folder: Path, profile: Profile) -> PreTrainedModel:
+    model: torch.nn.Module = load_whole(folder, dtype_of(profile))
+    return cast("PreTrainedModel", model.to(profile.device))
 
 
 def decoder(folder: Path) -> Decode:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pyarrow as pa
 
+from ptc.runtime import costs
 from ptc.runtime.artifacts import Context, InputWrong, Progress
 from ptc.runtime.rendering.rows import Rendering
 from ptc.runtime.rendering.tables import rendered_rows
@@ -65,6 +66,10 @@ def _of_text(text: Rendered, ours: PreTrainedModel, theirs: PreTrainedModel) -> 
     """The divergence at each token that bears loss."""
     import torch
 
+    from ptc.runtime.arithmetic import arithmetic_of
+
+    for model in (ours, theirs):
+        costs.read(arithmetic_of(model), [len(text.tokens) - 1])
     tokens = torch.tensor([text.tokens[:-1]], device=ours.device)
     where = torch.tensor(text.loss_mask[1:], device=ours.device)
     with torch.inference_mode():

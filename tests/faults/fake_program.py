@@ -31,6 +31,7 @@ class FakeProfile:
     engine: str = "fake"
     precision: str = "fp32"
     engine_precision: str | None = None
+    devices: int = 1
     pause: float = 0.0
 
 

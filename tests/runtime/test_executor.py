@@ -33,6 +33,7 @@ from ptc.runtime.store import Store
 class Profile:
     engine: str = "fake"
     precision: str = "float32"
+    devices: int = 1
 
 
 def graph_of(*nodes: Node) -> Graph:
