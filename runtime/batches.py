@@ -104,9 +104,9 @@ class Sequences:
     has been said."""
 
     @property
-    def unread(self) -> int:
-        """Tokens that are predicted and not read: the last of each sample, unless a reward head is read there."""
-        return 0 if bool(self.ends.any()) else int((self.lengths > 0).sum())
+    def whole_lengths(self) -> torch.Tensor:
+        """(S,) tokens of each sample: the last one is predicted and not read, unless a reward head is read there."""
+        return self.input_lengths if bool(self.ends.any()) else self.input_lengths + (self.lengths > 0)
 
     @cached_property
     def owner(self) -> torch.Tensor:
@@ -193,7 +193,7 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Tokens of all sequences, prompts included."""
-        return sum(len(each.inputs) + each.unread for each in self.sequences.values())
+        return sum(int(each.whole_lengths.sum()) for each in self.sequences.values())
 
     @property
     def widths(self) -> list[int]:

@@ -78,7 +78,7 @@ def _book(model: torch.nn.Module, head: Head, columns: Sequence[Sequences]) -> N
     """What was read goes to the cost of the node, unless nothing was asked of any of it."""
     if any(len(_places(sequences, head)) for sequences in columns):
         arithmetic = arithmetic_of(model)
-        lengths: list[int] = torch.cat([sequences.input_lengths for sequences in columns]).tolist()
+        lengths: list[int] = torch.cat([sequences.whole_lengths for sequences in columns]).tolist()
         learns = torch.is_grad_enabled() and arithmetic.trained > 0
         (costs.trained if learns else costs.read)(arithmetic, lengths)
 

@@ -96,6 +96,7 @@ def sample(node: Node, inputs: Mapping[str, Artifact], folder: Path, context: Co
         if name not in have:
             time.sleep(pause(context))
             text = chain(seed, name)
+            context.spent(sampled_tokens=1)
             context.partial.write(name, lambda piece, text=text: write(piece / "rows", text))  # type: ignore[misc]
     (folder / "rows.parquet").write_text("\n".join((context.partial.read(name) / "rows").read_text() for name in names))
 
@@ -112,6 +113,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], folder: Path, context: Con
         while step < total:
             time.sleep(pause(context))
             state, step = chain(state, str(step)), step + 1
+            context.spent(trained_tokens=1)
             if step % CHECKPOINT_EVERY == 0:
                 checkpoint(context, state, step)
             context.log({"step": step, "loss": 1.0 / step})

@@ -99,6 +99,17 @@ def test_killed_twice_in_a_row(fast_path: Path) -> None:
     die_and_rerun(root, Failpoint("kill", "rename", "*/objects/*", 1), expected)
 
 
+def test_what_a_killed_attempt_has_spent_is_booked(fast_path: Path) -> None:
+    """Killed while it seals its 10th step: the 9 that it has told of count, and the 7 from the seal of the 5th on."""
+    assert run_in_child(fast_path, Failpoint("kill", "rename", "*/ckpt/*/step*", 2)) == -signal.SIGKILL
+    assert run_here(fast_path).exit_code == 0
+    found = {
+        action.key_document["kind"]: action.provenance["cost"] for _, action in Store(fast_path / "store").actions()
+    }
+    assert found["train"]["trained_tokens"] == 9 + (STEPS - 5)
+    assert found["sample"]["sampled_tokens"] == fake_program.CHUNKS
+
+
 def command(root: Path, *more: str) -> Command:
     script = str(Path(fake_program.__file__))
     arguments = [sys.executable, script, str(root / "store"), "--steps", "40", "--pause", "0.01", *more]
