@@ -15,9 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ptc.compiler.graph import Graph, Node
-from ptc.progress import amount, duration
+from ptc.progress import duration
+from ptc.runtime import bills
 from ptc.runtime.artifacts import Artifact
+from ptc.runtime.bills import amount
+from ptc.runtime.costs import cost_of
 from ptc.runtime.executor import Outcome
+from ptc.runtime.history import history
 from ptc.runtime.store import Store
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -53,10 +57,11 @@ class StageRow:
 def show(console: Console, graph: Graph, store: Store, outcome: Outcome, command: str) -> None:
     """The table of stages, if all was done, and the lines that say where things are and how to go on."""
     if outcome.exit_code == 0 and any(node.kind == "train" for node in graph.nodes.values()):
-        rows = list(stage_rows(graph, store, outcome))
+        provenance = history(store, outcome.folder).provenance
+        rows = list(stage_rows(graph, provenance, outcome))
         console.print()
         console.print(table(rows))
-        for line in measured(rows):
+        for line in (*measured(rows), "", *bills.lines(graph, outcome.artifacts, provenance)):
             console.print(Text(line), soft_wrap=True)
     console.print()
     for name, text in places(graph, store, outcome, command):
@@ -66,14 +71,14 @@ def show(console: Console, graph: Graph, store: Store, outcome: Outcome, command
 # The table -----------------------------------------------------------------------------------------------------------
 
 
-def stage_rows(graph: Graph, store: Store, outcome: Outcome) -> Iterator[StageRow]:
+def stage_rows(graph: Graph, provenance: bills.Provenance, outcome: Outcome) -> Iterator[StageRow]:
     """In the order of the run."""
-    records = {action.artifact: action.provenance for _key, action in store.actions()}
     for meaning, node in graph.nodes.items():
         if node.kind != "train" or meaning not in outcome.artifacts:
             continue
         artifact = outcome.artifacts[meaning]
-        record = records.get(artifact.digest, {})
+        record = provenance[meaning]
+        cost = cost_of(record)
         claims = {
             other: each
             for other, each in graph.nodes.items()
@@ -87,7 +92,7 @@ def stage_rows(graph: Graph, store: Store, outcome: Outcome) -> Iterator[StageRo
             entry=entry,
             exit=exit,
             parameters=parameter_count(artifact.path / "model.safetensors"),
-            tokens=_tokens(store, str(record.get("run", "")), meaning),
+            tokens=cost.trained_tokens if cost is not None else None,
             seconds=record.get("seconds"),
         )
 
@@ -134,18 +139,6 @@ def parameter_count(weights: Path) -> int | None:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
     return sum(int(prod(tensor["shape"])) for name, tensor in header.items() if name != "__metadata__")
-
-
-def _tokens(store: Store, run: str, meaning: str) -> int | None:
-    """Tokens that a stage trained on, from the last line that it logged in the run that trained it."""
-    path = store.runs_folder() / run / "metrics.jsonl"
-    if not run or not path.is_file():
-        return None
-    last = None
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if meaning in line and "num_tokens" in line:
-            last = line
-    return None if last is None else int(json.loads(last)["num_tokens"])
 
 
 def table(rows: list[StageRow]) -> Table:

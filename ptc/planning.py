@@ -302,7 +302,7 @@ def _stage_lines(stage: PlannedStage, place: str, memory: int | None) -> Iterato
 
 
 def _counts(stage: PlannedStage) -> str:
-    from ptc.progress import amount
+    from ptc.runtime.bills import amount
 
     parts = ["steps known once the data is read" if stage.steps is None else f"{stage.steps} steps"]
     if stage.trained is not None:

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TaskID
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from ptc.runtime.bills import amount
+
 if TYPE_CHECKING:
     from ptc.compiler.graph import Node
     from ptc.runtime.artifacts import Artifact, Progress
@@ -57,14 +59,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def amount(count: float) -> str:
-    """``812``, ``4.1k``, ``1.3M``, ``2.0G``."""
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= limit:
-            return f"{count / limit:.1f}{suffix}"
-    return f"{count:.0f}"
 
 
 @dataclass

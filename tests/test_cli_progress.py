@@ -10,8 +10,9 @@ from rich.console import Console
 from ptc import progress
 from ptc.compiler.graph import Node
 from ptc.ending import ClaimRow, StageRow, generate, measured, table
-from ptc.progress import Pace, Plain, amount, duration, listening, telling
+from ptc.progress import Pace, Plain, duration, listening, telling
 from ptc.runtime.artifacts import Artifact, Progress
+from ptc.runtime.bills import amount
 
 TRAIN = Node("train", 1, {}, {}, "reasoner")
 ARTIFACT = Artifact("0" * 64, Path("nowhere"), {})
