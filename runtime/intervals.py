@@ -8,8 +8,9 @@ Every statistic here is a ratio of two means over prompts (a mean is a ratio to 
 which for a mean is Student's, after two made-up prompts have been added to the measured ones: one that went as well as
 can be, one that went as badly. They keep a set in which nothing spoke against a change from being called certain; for
 shares and for differences of paired shares they are the intervals of Agresti and Coull (1998) and of Bonett and Price
-(2012). Values without bounds have no worst prompt, and nothing is added to them. `benchmarks/verdicts.py` measures how
-often these intervals hold the truth.
+(2012). Values without bounds have no worst prompt: of them, the prompt that speaks most for more and the one that
+speaks most for less count twice, as what is skewed hides the longer part of its tail. `benchmarks/verdicts.py` measures
+how often these intervals hold the truth.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from scipy.special import stdtrit
 Reals = NDArray[np.float64]
 
 LEVEL = 0.95
-METHOD = f"Fieller's interval over prompts, paired, with two made-up prompts, {LEVEL:.0%}"
+METHOD = f"Fieller's interval over prompts, paired, with two prompts added, {LEVEL:.0%}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Statistic:
     denominator: Callable[..., Reals]
     made_up: tuple[tuple[float, ...], ...] = ()
     """The values of the worst prompt there could be, and of the best; none where there is no bound."""
+    units: Callable[..., tuple[Reals, ...]] | None = None
+    """What made-up values are counted in, each of shape [..., 1], where that is not 1."""
     least: float = -np.inf
     most: float = np.inf
     otherwise: float = 0.0
@@ -70,8 +73,8 @@ def limits(statistic: Statistic, *values: Reals, level: float = LEVEL) -> tuple[
     prompts = values[0].shape[-1]
     if prompts < 2:
         return value, np.full_like(value, statistic.least), np.full_like(value, statistic.most)
-    padded = [_with_made_up(each, [case[place] for case in statistic.made_up]) for place, each in enumerate(values)]
-    low, high = _fieller(statistic.numerator(*padded), statistic.denominator(*padded), prompts, level)
+    tops, bottoms = _with_two_more(statistic, value, *values)
+    low, high = _fieller(tops, bottoms, prompts, level)
     low, high = np.minimum(low, value), np.maximum(high, value)
     return value, np.maximum(low, statistic.least), np.minimum(high, statistic.most)
 
@@ -103,8 +106,22 @@ def _ratio(statistic: Statistic, *values: Reals) -> Reals:
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), statistic.otherwise)
 
 
-def _with_made_up(values: Reals, made_up: list[float]) -> Reals:
-    return np.concatenate([values, np.broadcast_to(made_up, (*values.shape[:-1], len(made_up)))], axis=-1)
+def _with_two_more(statistic: Statistic, ratio: Reals, *values: Reals) -> tuple[Reals, Reals]:
+    """Numerators and denominators of all prompts and of the two that are added to them."""
+    if not statistic.made_up:
+        top, bottom = statistic.numerator(*values), statistic.denominator(*values)
+        rest = top - ratio[..., None] * bottom
+        ends = np.stack([rest.argmin(axis=-1), rest.argmax(axis=-1)], axis=-1)
+        twice = (np.concatenate([each, np.take_along_axis(each, ends, axis=-1)], axis=-1) for each in (top, bottom))
+        return next(twice), next(twice)
+    units = statistic.units(*values) if statistic.units else (np.ones(1),) * len(values)
+    made_up = (np.array(each) * unit for each, unit in zip(zip(*statistic.made_up, strict=True), units, strict=True))
+    padded = [_followed_by(each, more) for each, more in zip(values, made_up, strict=True)]
+    return statistic.numerator(*padded), statistic.denominator(*padded)
+
+
+def _followed_by(values: Reals, more: Reals) -> Reals:
+    return np.concatenate([values, np.broadcast_to(more, (*values.shape[:-1], more.shape[-1]))], axis=-1)
 
 
 # Statistics -----------------------------------------------------------------------------------------------------------
@@ -145,8 +162,21 @@ ATTRITION = Statistic(
 )
 """Of what a first draw at entry solves, the share that the exit loses, less the share that a second draw at entry loses
 as well. Positive: support was lost."""
-RETENTION = Statistic(lambda before, after: after, lambda before, after: before, ((1.0, 0.0), (0.0, 1.0)), 0.0)
-"""after / before over prompts, of rates, with a chance level of 0; 0 where nothing was right before."""
+
+
+def _greatest(before: Reals, after: Reals) -> tuple[Reals, Reals]:
+    """The greatest rate of a prompt before, and after; but neither is less than half of the other."""
+    first, second = (each.max(axis=-1, keepdims=True) for each in (before, after))
+    return np.maximum(first, second / 2), np.maximum(second, first / 2)
+
+
+RETENTION = Statistic(
+    lambda before, after: after, lambda before, after: before, ((1.0, 0.0), (0.0, 1.0)), 0.0, units=_greatest
+)
+"""after / before over prompts, of rates, with a chance level of 0; 0 where nothing was right before.
+
+The worst prompt there could be has the greatest rate that was seen before, and 0 after; the best one the other way. On
+an eval of hard prompts, made-up rates of 1 outweighed everything measured."""
 MEAN = Statistic(lambda value: value, _one)
 """Mean of values without bounds: rewards, divergences."""
 DIFFERENCE = Statistic(lambda before, after: after - before, _one)
@@ -155,3 +185,15 @@ RATIO = Statistic(lambda top, bottom: top, lambda top, bottom: bottom)
 """Sum over sum, such as bits per character."""
 CHANGE_OF_RATIO = Statistic(lambda before, after, size: after - before, lambda before, after, size: size)
 """What two sums of the same rows differ by, over their sizes: bits of a text before and after, per character."""
+
+
+def in_spreads(before: Reals, after: Reals) -> Reals:
+    """after - before in standard deviations of `before` over prompts, as what each prompt adds to the mean of that.
+
+    A prompt's part in the standard deviation is counted in, to first order: with a `MEAN` of these its error is too.
+    """
+    spread = before.std(axis=-1, keepdims=True)
+    spread = np.where(spread > 0, spread, 1.0)
+    moved = (after - before) / spread
+    apart = ((before - before.mean(axis=-1, keepdims=True)) / spread) ** 2 - 1
+    return moved - moved.mean(axis=-1, keepdims=True) / 2 * apart

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InvariantBroken
-from ptc.runtime.intervals import DIFFERENCE, MEAN, RATE, RATE_DIFFERENCE, RETENTION, Interval, Reals, interval
+from ptc.runtime.intervals import DIFFERENCE, MEAN, RATE, RATE_DIFFERENCE, RETENTION, Interval, Reals, in_spreads, interval
 from ptc.runtime.nodes.verdicts import Result, Verdict, in_words, spelled
 from ptc.runtime.remedies import JUDGED
 from ptc.runtime.tables import column
@@ -34,7 +34,7 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
         kept, limit = interval(RETENTION, first, second), 1 - tolerance
         figures = f"retention {spelled(kept)} of the carrier's win rate"
     else:
-        kept, limit = _in_spreads(change, float(first.std())), -tolerance
+        kept, limit = interval(MEAN, in_spreads(first, second)), -tolerance
         figures = f"{name} {spelled(kept)} of the carrier's spread over prompts"
     words = in_words("consolidate", measured, False, figures)
     return Verdict(_result(kept, limit), words, numbers, {"retention": kept, **intervals}), len(first)
@@ -42,11 +42,6 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
 
 def _result(interval: Interval, limit: float) -> Result:
     return "supported" if interval.low > limit else "refuted" if interval.high <= limit else "undecided"
-
-
-def _in_spreads(change: Interval, spread: float) -> Interval:
-    scale = spread or 1.0
-    return Interval(change.value / scale, change.low / scale, change.high / scale, change.level)
 
 
 def _paired(before: pa.Table, after: pa.Table) -> tuple[Reals, Reals]:
