@@ -11,8 +11,10 @@ here, by no code of `ptc`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +84,9 @@ def solved(chance: Reals, k: int) -> Reals:
 
 def seen(counts: Counts, k: int) -> Reals:
     """The share of choices of k of the attempts that hold a success: 1 - C(n - c, k) / C(n, k)."""
-    failures = ATTEMPTS - counts
-    return np.asarray(1.0 - special.binom(failures, k) / special.binom(ATTEMPTS, k), dtype=np.float64)
+    failures = ATTEMPTS - np.arange(ATTEMPTS + 1)
+    by_count = np.asarray(1.0 - special.binom(failures, k) / special.binom(ATTEMPTS, k), dtype=np.float64)
+    return by_count[counts]
 
 
 def _one(before: Reals, again: Reals, after: Reals) -> Reals:
@@ -157,9 +160,13 @@ def half_width(ratio: Ratio, population: Population, prompts: int) -> float:
 
     A ratio of means varies as the mean of `numerator - ratio * denominator` over the mean denominator.
     """
+    return _spread(ratio, population) / math.sqrt(prompts)
+
+
+def _spread(ratio: Ratio, population: Population) -> float:
     columns = [seen(counts[0], ratio.k) for counts in _attempts_at(population)]
     rest = ratio.numerator(*columns) - ratio.truth(population) * ratio.denominator(*columns)
-    return float(1.96 * rest.std() / ratio.denominator(*columns).mean() / np.sqrt(prompts))
+    return float(1.96 * rest.std() / ratio.denominator(*columns).mean())
 
 
 def _attempts_at(population: Population) -> tuple[Counts, Counts, Counts]:
@@ -178,18 +185,25 @@ def with_effect(ratio: Ratio, difficulty: str, effect: float, prompts: int) -> P
 
     None, if no shift reaches that, or if the statistic hardly varies there.
     """
-    before = DIFFICULTIES[difficulty]
 
     def beyond(shift: float) -> float:
-        population = moved(before, shift, seed=1)
-        return ratio.truth(population) - ratio.limit - effect * half_width(ratio, population, prompts)
+        truth, spread = _at(ratio.name, difficulty, shift)
+        return truth - ratio.limit - effect * spread / math.sqrt(prompts)
 
-    found = [beyond(shift) for shift in SHIFTS]
+    found = [beyond(float(shift)) for shift in SHIFTS]
     for left, right, low, high in zip(SHIFTS, SHIFTS[1:], found, found[1:], strict=False):
         if low < 0 <= high or high < 0 <= low:
-            population = moved(before, float(optimize.brentq(beyond, left, right, xtol=1e-4)), seed=1)
+            shift = float(optimize.brentq(beyond, left, right, xtol=1e-4))
+            population = moved(DIFFICULTIES[difficulty], shift, seed=1)
             return population if half_width(ratio, population, prompts) > STILL else None
     return None
+
+
+@cache
+def _at(name: str, difficulty: str, shift: float) -> tuple[float, float]:
+    """Truth and spread of a statistic at a shift: they are asked for at every effect and number of prompts."""
+    population = moved(DIFFICULTIES[difficulty], shift, seed=1)
+    return RATIOS[name].truth(population), _spread(RATIOS[name], population)
 
 
 def unchanged(difficulty: str) -> Population:
