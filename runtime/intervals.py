@@ -50,12 +50,12 @@ class Statistic:
     denominator: Callable[..., Reals]
     made_up: tuple[tuple[float, ...], ...] = ()
     """The values of the worst prompt there could be, and of the best; none where there is no bound."""
-    units: Callable[..., tuple[Reals, ...]] | None = None
-    """What made-up values are counted in, each of shape [..., 1], where that is not 1."""
     least: float = -np.inf
     most: float = np.inf
     otherwise: float = 0.0
     """What it is where the denominator is 0 for every prompt."""
+    units: Callable[..., tuple[Reals, ...]] | None = None
+    """What made-up values are counted in, each of shape [..., 1], where that is not 1."""
 
 
 def interval(statistic: Statistic, *values: Reals, level: float = LEVEL) -> Interval:

@@ -11,7 +11,17 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import InvariantBroken
-from ptc.runtime.intervals import DIFFERENCE, MEAN, RATE, RATE_DIFFERENCE, RETENTION, Interval, Reals, in_spreads, interval
+from ptc.runtime.intervals import (
+    DIFFERENCE,
+    MEAN,
+    RATE,
+    RATE_DIFFERENCE,
+    RETENTION,
+    Interval,
+    Reals,
+    in_spreads,
+    interval,
+)
 from ptc.runtime.nodes.verdicts import Result, Verdict, in_words, spelled
 from ptc.runtime.remedies import JUDGED
 from ptc.runtime.tables import column
