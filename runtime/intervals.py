@@ -196,4 +196,5 @@ def in_spreads(before: Reals, after: Reals) -> Reals:
     spread = np.where(spread > 0, spread, 1.0)
     moved = (after - before) / spread
     apart = ((before - before.mean(axis=-1, keepdims=True)) / spread) ** 2 - 1
-    return moved - moved.mean(axis=-1, keepdims=True) / 2 * apart
+    parts: Reals = moved - moved.mean(axis=-1, keepdims=True) / 2 * apart
+    return parts
