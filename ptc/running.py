@@ -169,6 +169,7 @@ def run(request: Request, wait: bool) -> int:
     from rich.console import Console
 
     from ptc import ending, progress
+    from ptc.cards.writing import write_cards
     from ptc.runtime.executor import execute
     from ptc.runtime.externs import refuse_missing
     from ptc.runtime.keys import targets
@@ -201,6 +202,8 @@ def run(request: Request, wait: bool) -> int:
     except tuple(EXIT_CODES) as error:
         return ended(error)
     ending.show(console, prepared.graph, store, outcome, command)
+    for line in write_cards(store, outcome):
+        print(f"ptc: {line}", file=sys.stderr)
     if outcome.message:
         print(f"ptc: {outcome.message}", file=sys.stderr)
     return outcome.exit_code

@@ -30,7 +30,7 @@ from ptc.runtime.artifacts import (
     ResourceMissing,
 )
 from ptc.runtime.costs import Cost, spend
-from ptc.runtime.exports import place
+from ptc.runtime.exports import lock_of, place
 from ptc.runtime.fsio import StrangeFile, content_digest, disk_full, disk_is_low, is_disk_full
 from ptc.runtime.kept import asked, stage_of, take
 from ptc.runtime.keys import CONTENT_KINDS, key_document, key_of, numerics, versions
@@ -376,7 +376,7 @@ class _Run:
     def _export(self, meaning: str, node: Node) -> None:
         """Puts a copy where the program says, on every run: the user may have deleted it."""
         target = self.out / str(node.settings["path"])
-        with self._alone(node, f"export-{digest(str(target.resolve()))}"):
+        with self._alone(node, lock_of(target)):
             if place(self.artifacts[meaning], target, self.store.disk):
                 self.folder.say(f"{name(node)}: copied to {target}")
         self.exports[meaning] = target

@@ -1,14 +1,31 @@
-"""Exports: a copy of an artifact where the program wants it, replaced as a whole or not at all."""
+"""Exports: a copy of an artifact where the program wants it, replaced as a whole or not at all.
+
+A card stands beside the copy (`ptc.cards`). One that somebody has changed, or written, is theirs: it stays where it is,
+also when the model is replaced, and ours stands under another name.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
+from ptc.compiler.graph import digest
 from ptc.runtime.artifacts import Artifact, InputWrong, ResourceMissing
 from ptc.runtime.fsio import Disk, StrangeFile, digest_of, regular_files
 from ptc.runtime.manifest import Damage, Manifest
 from ptc.runtime.store import MANIFEST
+
+CARD = "README.md"
+CARD_BESIDE = "README.ptc.md"
+"""Where our card stands if somebody else's stands in its place."""
+_SEAL = re.compile(r"\n<!-- ptc: ([0-9a-f]{64}) -->\n\Z")
+
+
+def lock_of(target: Path) -> str:
+    """The lock that whoever changes an export holds."""
+    return f"export-{digest(str(target.resolve()))}"
 
 
 def refuse_place(target: Path) -> None:
@@ -27,7 +44,7 @@ def _refuse_foreign(target: Path) -> None:
 
 
 def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
-    """Makes `target` a copy of the artifact's folder, with its manifest; False if it is one already.
+    """Makes `target` a copy of the artifact's folder, with its manifest; False if it is one already, card aside.
 
     An earlier export is replaced. `InputWrong` if something else stands there: that is not ours to delete. The caller
     holds a lock for `target`.
@@ -40,6 +57,8 @@ def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}-ptc-new")
     disk.copy(artifact.path, fresh)
+    if (target / CARD).is_file() and not _is_ours(target / CARD):
+        disk.write(fresh / CARD, (target / CARD).read_bytes())
     if target.exists():
         old = target.with_name(f".{target.name}-ptc-old")
         disk.rename(target, old)
@@ -50,9 +69,27 @@ def place(artifact: Artifact, target: Path, disk: Disk) -> bool:
     return True
 
 
+def keep_card(target: Path, text: str, disk: Disk) -> Path:
+    """Writes the card of an export, unless it stands there; where it stands. The caller holds the export's lock."""
+    sealed = f"{text}\n<!-- ptc: {hashlib.sha256(text.encode()).hexdigest()} -->\n".encode()
+    path = target / CARD
+    if path.exists() and not _is_ours(path):
+        path = target / CARD_BESIDE
+    if not path.is_file() or path.read_bytes() != sealed:
+        disk.replace(path, sealed, target.with_name(f".{target.name}-ptc-card"))
+    return path
+
+
+def _is_ours(card: Path) -> bool:
+    """Whether a card is as ptc wrote it, whenever that was."""
+    text = card.read_bytes().decode("utf-8", "replace")
+    seal = _SEAL.search(text)
+    return seal is not None and hashlib.sha256(text[: seal.start()].encode()).hexdigest() == seal[1]
+
+
 def _is_copy(artifact: Artifact, target: Path) -> bool:
     try:
-        names = set(regular_files(target))
+        names = set(regular_files(target)) - {CARD, CARD_BESIDE}
         return names == set(regular_files(artifact.path)) and all(
             digest_of(target / name) == digest_of(artifact.path / name) for name in names
         )
