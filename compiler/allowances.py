@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ptc.compiler import core
 from ptc.compiler.findings import BY_NAME, PLACED, Findings, at
+from ptc.compiler.monitors import MONITORS
 from ptc.compiler.observers import JUDGEMENTS
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.source import Span
@@ -39,10 +40,10 @@ def acceptable(diagnostic: Diagnostic) -> bool:
 
 def covers(allow: core.Allow, diagnostic: Diagnostic) -> bool:
     """Whether a finding is of the check, and its first place in the scope, of an allowance."""
-    return diagnostic.name == allow.check and diagnostic.span is not None and _inside(diagnostic.span, allow.scope)
+    return diagnostic.name == allow.check and diagnostic.span is not None and encloses(allow.scope, diagnostic.span)
 
 
-def _inside(inner: Span, outer: Span) -> bool:
+def encloses(outer: Span, inner: Span) -> bool:
     return inner.text is outer.text and outer.start <= inner.start and inner.end <= outer.end
 
 
@@ -53,6 +54,8 @@ def note_unused(allows: tuple[core.Allow, ...], findings: Findings) -> None:
         return
     used = {(allow.check, allow.span) for allow in allows if any(covers(allow, each) for each in found)}
     for allow in allows:
+        if allow.check in MONITORS:
+            continue
         code = BY_NAME[allow.check].code
         if (allow.check, allow.span) in used or code.startswith(LATER) or code in PLACED:
             continue

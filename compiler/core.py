@@ -365,6 +365,20 @@ class Gate:
 
 
 @dataclass(frozen=True, eq=False)
+class Guard:
+    """``guard kl <= 0.2 over 10 steps``: what must hold all along, of the median over so many steps."""
+
+    measure: str
+    """A name of `compiler.monitors`, or ``eval`` of a watched eval."""
+    about: Eval | None
+    op: str
+    limit: float
+    over: int
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
 class Watch:
     """``watch skill every 50``: an eval that is taken every so many steps while the stage runs."""
 
@@ -400,6 +414,7 @@ class Stage:
     """How often each rollout batch is used."""
     places: Mapping[str, Span] = field(default_factory=dict)
     """Where its settings are written, by name, and `lr`, `warmup`, … of its optimizer."""
+    guards: tuple[Guard, ...] = ()
 
     @property
     def learner(self) -> Role:

@@ -24,6 +24,7 @@ class Draft:
     targeted: dict[str, dict[str, ast.Setting]] = field(default_factory=dict)
     """``batch(demos) = …`` by the setting's name and its target's."""
     gates: list[core.Gate] = field(default_factory=list)
+    guards: list[core.Guard] = field(default_factory=list)
     watches: list[core.Watch] = field(default_factory=list)
     meant: set[str] = field(default_factory=set)
     """Settings that a misspelled one probably meant."""

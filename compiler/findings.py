@@ -155,6 +155,8 @@ CHECKS: tuple[Check, ...] = (
     Check("V711", "guessable-verifier", "warning"),
     Check("V712", "underpowered-claim", "warning"),
     Check("V713", "gold-unreadable", "warning"),
+    # Gates and monitors
+    Check("G801", "not-measured", "error"),
     # Plan and resources
     Check("L501", "no-budget", "error"),
     Check("L502", "no-batch", "error"),

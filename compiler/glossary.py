@@ -28,6 +28,8 @@ KEYWORDS: Mapping[str, str] = {
     "minimize": "The objective, or a weighted sum of objectives.",
     "require": "A gate before the stage: what it compares must hold, or the stage does not run.",
     "ensure": "A gate behind the stage: what it compares must hold, or the result is not published.",
+    "guard": "A gate that holds all along: `guard kl <= 0.2 over 10 steps` stops a stage in which it does not.",
+    "over": "Of how many steps the median is compared: `over 20 steps`.",
     "watch": "Measures an eval while the stage runs: `watch skill every 20 steps`. Never changes the weights.",
     "every": "How often: `every 20 steps`.",
     "protect": "What later stages must keep: `protect skill within 2 points`.",

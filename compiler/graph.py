@@ -50,6 +50,26 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a stage measures of itself, against a limit: one that it does not keep warns, or stops the stage."""
+
+    monitor: str
+    """The monitor's name: ``kl-budget``."""
+    measure: str
+    """What is compared (`compiler.monitors`)."""
+    op: str
+    """``ge``, ``gt``, ``le`` or ``lt``: how what is measured stands to the limit as long as all is well."""
+    limit: float
+    over: int = 1
+    """Of how many steps the median is compared."""
+    about: str = ""
+    """The watched eval that it is about."""
+    stops: bool = False
+    place: str = ""
+    """``file:line`` of one that the program writes."""
+
+
+@dataclass(frozen=True)
 class Node:
     """One step of a program. `inputs` map a role of the step to the meaning of the node that fills it."""
 
@@ -69,6 +89,8 @@ class Node:
     """Meanings of nodes that must be done before: gates. Never part of the meaning."""
     watches: tuple[Watch, ...] = ()
     """Evals taken while a stage runs: observers, never part of the meaning."""
+    guards: tuple[Guard, ...] = ()
+    """Limits that a stage is watched by: observers, never part of the meaning."""
 
     @property
     def document(self) -> dict[str, Json]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
-from ptc.compiler.graph import Graph, Json, Node, Watch
+from ptc.compiler.graph import Graph, Guard, Json, Node, Watch
 
 SCHEMA = 1
 
@@ -34,6 +35,7 @@ def _node_document(node: Node) -> dict[str, Json]:
         "names": dict(node.names),
         "after": list(node.after),
         "watches": [_watch_document(watch) for watch in node.watches],
+        "guards": [asdict(guard) for guard in node.guards],
     }
 
 
@@ -58,4 +60,5 @@ def _node(document: Mapping[str, Json]) -> Node:
         names=document["names"],
         after=tuple(document["after"]),
         watches=tuple(Watch(**watch) for watch in document["watches"]),
+        guards=tuple(Guard(**guard) for guard in document["guards"]),
     )

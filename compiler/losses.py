@@ -109,6 +109,40 @@ def is_k3(part: Expression) -> bool:
             return False
 
 
+def measures_kl(loss: Expression) -> bool:
+    """Whether a divergence is estimated from log-probabilities: k3, what sampled the tokens against a model that does
+    not learn, or ``max(0, mean(sum(logp - logp)))``. The forms of `runtime/losses/forms_of_rollouts.py`."""
+    return any(is_k3(part) or _against_author(part) or _held_against(part) for part in loss.walk())
+
+
+def _against_author(part: Expression) -> bool:
+    match part:
+        case Expression(op="sub", args=(author, Expression(op="logp") as other)) if not _trained(other):
+            stopped = author.op == "stop" and author.args[0].op == "logp"
+            return stopped or _sampler(author) or (author.op == "logp" and _at_batch_start(author))
+        case _:
+            return False
+
+
+def _held_against(part: Expression) -> bool:
+    match part:
+        case Expression(op="max", args=(least, Expression(op="mean", args=(Expression(op="sum", args=(gain,)),)))):
+            return least.constant == 0 and gain.op == "sub" and all(arg.op == "logp" for arg in gain.args)
+        case _:
+            return False
+
+
+def has_clip(loss: Expression) -> bool:
+    """Whether it bounds an importance ratio."""
+    bounds = (part for part in loss.walk() if part.op in ("clamp", "min"))
+    return any(_compares_with_itself(bound) for bound in bounds)
+
+
+def reads_chosen(loss: Expression) -> bool:
+    """Whether it asks the learner for the log-probability of ``.chosen``."""
+    return any(part.op == "logp" and _trained(part) and part.fields["column"] == "chosen" for part in loss.walk())
+
+
 def contexts(loss: Expression, role: core.Role) -> frozenset[object]:
     """What a role is given to read besides the prompt, wherever the loss asks for its probabilities."""
     return frozenset(part.fields.get("given") for part in loss.walk() if role in part.models)

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ptc.compiler import core
+from ptc.compiler.allowances import encloses
 from ptc.compiler.following import begun, followed
-from ptc.compiler.graph import Graph, Json, Node, Watch
+from ptc.compiler.graph import Graph, Guard, Json, Node, Watch
+from ptc.compiler.guards import usual
 from ptc.compiler.lineage import Lineage, beneath
 from ptc.compiler.meaning import PURPOSE, SEMANTICS, Meanings, chain, passing, seed_of
+from ptc.compiler.monitors import BY_NAME
 from ptc.compiler.protecting import bound
 from ptc.compiler.scorers import judges
 
@@ -38,6 +41,7 @@ class _Lowering:
     gates: dict[str, list[str]] = field(default_factory=dict)
     """The nodes that a stage's node waits for, by its meaning."""
     watches: dict[str, tuple[Watch, ...]] = field(default_factory=dict)
+    guards: dict[str, tuple[Guard, ...]] = field(default_factory=dict)
 
     def measured(self, measured: core.Eval, model: core.Model, stage: core.Stage, point: str, draw: int = 1) -> str:
         """The node that takes an eval of a model. One model is measured once, however many stages ask."""
@@ -145,7 +149,17 @@ class _Lowering:
         trained = self.meanings.of(stage.model)
         self.gates[trained] = [self.gate(stage, gate) for gate in stage.gates if gate.when == "require"]
         self.watches[trained] = tuple(self._watch(watch) for watch in stage.watches)
+        self.guards[trained] = (*self._warning(stage), *(guarding(guard, stops=True) for guard in stage.guards))
         return trained
+
+    def _warning(self, stage: core.Stage) -> Iterator[Guard]:
+        """The limits of every stage, but those that the program accepts or sets itself."""
+        allowed = {allow.check for allow in self.program.allows if encloses(allow.scope, stage.span)}
+        own = {(guard.measure, guard.about) for guard in stage.guards}
+        for guard in usual(stage.terms, stage.watches):
+            lowered = guarding(guard, stops=False)
+            if lowered.monitor not in allowed and (guard.measure, guard.about) not in own:
+                yield lowered
 
     def _watch(self, watch: core.Watch) -> Watch:
         """One sample on a few fixed prompts."""
@@ -156,6 +170,14 @@ class _Lowering:
             own = int(settings.get("seed", 0))
             settings |= {"n": 1, "seed": seed_of(self.program.seed, "watching", (watch.eval.kind,), own)}
         return Watch(watch.eval.name, watch.every, self.meanings.add(few), settings, self._beside(watch.eval))
+
+
+def guarding(guard: core.Guard, stops: bool) -> Guard:
+    """A guard in the graph: what the program writes has its place."""
+    monitor = BY_NAME[guard.measure].monitor if guard.measure in BY_NAME else guard.measure
+    about = guard.about.name if guard.about is not None else ""
+    place = guard.span.line if stops else ""
+    return Guard(monitor, guard.measure, guard.op, guard.limit, guard.over, about, stops, place)
 
 
 def measuring(measured: core.Eval) -> dict[str, Json]:
@@ -265,6 +287,7 @@ def _ordered(lowering: _Lowering) -> dict[str, Node]:
                 if key == meaning or (node.kind not in OBSERVERS and meaning not in measuring[key])
             ),
             watches=lowering.watches.get(meaning, ()),
+            guards=lowering.guards.get(meaning, ()),
         )
         for meaning, node in lowering.meanings.nodes.items()
     }

@@ -8,6 +8,7 @@ from ptc.compiler import core
 from ptc.compiler.evals import Evals
 from ptc.compiler.findings import BY_NAME, Check, Findings, at
 from ptc.compiler.models import Models
+from ptc.compiler.monitors import MONITORS
 from ptc.compiler.scope import Scope
 from ptc.lang import ast
 from ptc.lang.source import Span
@@ -81,9 +82,13 @@ class Observers:
 
     def allow(self, statement: ast.Allow, scope: Span) -> core.Allow | None:
         """``allow(claim_unprotected, "…")`` for what is found in `scope`; None after a report."""
-        check = BY_NAME.get(statement.check.id.replace("_", "-"))
+        called = statement.check.id.replace("_", "-")
+        if called in MONITORS:
+            return core.Allow(called, statement.reason.value, statement.span, scope)
+        check = BY_NAME.get(called)
         if check is None:
-            known = [name.replace("-", "_") for name, each in BY_NAME.items() if may_be_allowed(each)]
+            checks = [name for name, each in BY_NAME.items() if may_be_allowed(each)]
+            known = [name.replace("-", "_") for name in (*checks, *MONITORS)]
             guess = closest(statement.check.id, known)
             self.findings.add(
                 "N112",

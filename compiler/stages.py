@@ -15,6 +15,7 @@ from ptc.compiler.evals import Evals
 from ptc.compiler.findings import Findings, at
 from ptc.compiler.flows import Flows
 from ptc.compiler.gates import Gates
+from ptc.compiler.guards import Guards
 from ptc.compiler.objectives import Objectives
 from ptc.compiler.roles import Roles, results
 from ptc.compiler.scope import Constant, Entry, Poison, Scope
@@ -56,10 +57,13 @@ class Stages:
                 helps=["minimize first(…) + 0.1 * second(…)"],
             )
         for statement in declaration.body.statements:
-            if isinstance(statement, ast.Gate):
+            if isinstance(statement, ast.Gate) and statement.keyword.id != "guard":
                 self._gate(draft, statement)
             elif isinstance(statement, ast.Watch):
                 self._watch(draft, statement)
+        for statement in declaration.body.statements:
+            if isinstance(statement, ast.Gate) and statement.keyword.id == "guard":
+                self._guard(draft, statement)
         return self._finished(draft, bool(minimized))
 
     # Statements -------------------------------------------------------------------------------------------------------
@@ -145,6 +149,12 @@ class Stages:
         if gate is not None:
             draft.gates.append(gate)
 
+    def _guard(self, draft: Draft, statement: ast.Gate) -> None:
+        guard = Guards(self.findings, self.evals, draft.terms, draft.watches).guard(statement, draft.scope)
+        draft.sound &= guard is not None
+        if guard is not None:
+            draft.guards.append(guard)
+
     def _watch(self, draft: Draft, statement: ast.Watch) -> None:
         watched = self.evals.named(statement.eval, draft.scope)
         every: core.Count | None = WATCH_EVERY
@@ -224,6 +234,7 @@ def _stage(draft: Draft, settled: Settled, claims: list[core.Claim]) -> core.Sta
         optimizers={name: each.settings for name, each in settled.optimizers.items()},
         rollout=settled.rollout,
         passes=settled.passes,
+        guards=tuple(draft.guards),
         places={**settled.places, **{name: setting.span for name, setting in draft.settings.items()}},
     )
 

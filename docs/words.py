@@ -27,6 +27,7 @@ KINDS = {
     "verifier": ("Verifiers", "scores.md"),
     "eval": ("Evals", "evals.md"),
     "measure": ("Measures of gates, besides the names of evals", "claims.md"),
+    "series": ("Measures of guards, besides the names of watched evals", "guards.md"),
     "model": ("Models", "models.md"),
     "tokenizer": ("Tokenizers", "models.md"),
     "optimizer": ("Optimizers", "stages.md"),

@@ -281,10 +281,12 @@ class Setting(Statement):
 
 @dataclass(frozen=True, eq=False)
 class Gate(Statement):
-    """``require EXPR`` before a stage, ``ensure EXPR`` after it."""
+    """``require EXPR`` before a stage, ``ensure EXPR`` after it, ``guard EXPR over 20 steps`` while it runs."""
 
     keyword: Name
     condition: Expr
+    over: Number | None
+    """Of how many steps the mean is compared; only behind `guard`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,11 @@ class Builder:
         return ast.Setting(span, name, target, self._expr(children[-1]))
 
     def _gate(self, children: list[Child], span: Span) -> ast.Statement:
-        return ast.Gate(span, self._plain_name(children[0]), self._expr(children[1]))
+        return ast.Gate(span, self._plain_name(children[0]), self._expr(children[1]), None)
+
+    def _guard(self, children: list[Child], span: Span) -> ast.Statement:
+        over = self._quantity(_after("OVER", children))
+        return ast.Gate(span, self._plain_name(children[0]), self._expr(children[1]), over)
 
     def _watch(self, children: list[Child], span: Span) -> ast.Statement:
         return ast.Watch(span, self._expr(children[1]), self._quantity(_after("EVERY", children)))

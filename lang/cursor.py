@@ -32,11 +32,11 @@ _TOKENS = re.compile(
     """,
     re.VERBOSE,
 )
-_GOES_ON = frozenset(("and", "or", "then", "else", "every", "within", "to", "by", "import", *CLAIMS))
+_GOES_ON = frozenset(("and", "or", "then", "else", "every", "over", "within", "to", "by", "import", *CLAIMS))
 """Words that belong to the statement before them, on a line of their own too."""
 _WANTS_VALUE = frozenset(
-    ("minimize", "require", "ensure", "watch", "report", "export", "protect", "where", "return", "if", "then", "else",
-     "and", "or", "not")
+    ("minimize", "require", "ensure", "guard", "watch", "report", "export", "protect", "where", "return", "if", "then",
+     "else", "and", "or", "not")
 )  # fmt: skip
 _CLOSER = {")": "(", "]": "[", "}": "{"}
 
@@ -277,7 +277,7 @@ def _in_block(frame: Frame, line: int, word: Span) -> Where:
         return _claiming(own)
     if last.text == "from" and len(own) > 1:
         return "value"
-    if last.kind == "word" and (last.text in _WANTS_VALUE or last.text == "every"):
+    if last.kind == "word" and (last.text in _WANTS_VALUE or last.text in ("every", "over")):
         return "value"
     if not _complete(last):
         return "value"

@@ -16,8 +16,8 @@ _OPERATOR = frozenset({"PIPE", "OR", "AND", "COMPARE", "PLUS", "MINUS", "STAR", 
 _STATEMENT = frozenset(
     {
         "EDITION", "IMPORT_FROM", "PARAM", "SOURCE", "MODEL", "EVAL", "LET", "STAGE", "OBJECTIVE", "TRAIN", "FREEZE",
-        "TRACK", "MINIMIZE", "REQUIRE", "ENSURE", "WATCH", "PROTECT", "ALLOW", "REPORT", "EXPORT", "WHERE", "TYPE",
-        "RECIPE", "RETURN", "EXTERN", "NAME", "RBRACE", "$END",
+        "TRACK", "MINIMIZE", "REQUIRE", "ENSURE", "GUARD", "WATCH", "PROTECT", "ALLOW", "REPORT", "EXPORT", "WHERE",
+        "TYPE", "RECIPE", "RETURN", "EXTERN", "NAME", "RBRACE", "$END",
     }
 )  # fmt: skip
 WORDS = frozenset(word.upper() for word in KEYWORDS) | {"IMPORT_FROM"}
@@ -82,6 +82,7 @@ EXPECTATIONS: dict[frozenset[str], str] = {
         ("COMMA OPERATOR STATEMENT", f"`,` or {END}"),
         ("COMMA STATEMENT", f"`,` or {END}"),
         ("EVERY OPERATOR STATEMENT", f"`every` or {END}"),
+        ("OVER OPERATOR STATEMENT", f"`over` or {END}"),
         ("CONSOLIDATES EXPANDS LBRACE RESHAPES", "a claim or `{`"),
         ("COMMA CONSOLIDATES EXPANDS FROM LBRACE RESHAPES", "`{`"),
         ("COMMA CONSOLIDATES EXPANDS LBRACE OPERATOR RESHAPES", "`{`"),

@@ -154,7 +154,8 @@ def _statement(statement: ast.Statement, head: str, indent: str) -> str:
         case ast.Minimize():
             return _value(f"{indent}minimize ", statement.loss, indent)
         case ast.Gate():
-            return _value(f"{indent}{statement.keyword.id} ", statement.condition, indent)
+            over = "" if statement.over is None else f" over {statement.over.text}"
+            return _value(f"{indent}{statement.keyword.id} ", statement.condition, indent) + over
         case ast.Where():
             return _value(f"{indent}where ", statement.condition, indent)
         case ast.Watch():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ptc.lang import mistakes
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.expectations import WORDS
-from ptc.lang.keywords import CLAIMS, DEFINITIONS, EXTERNS, KEYWORDS, ROLES
+from ptc.lang.keywords import CLAIMS, DEFINITIONS, EXTERNS, GATES, KEYWORDS, ROLES
 from ptc.lang.source import Span
 from ptc.lang.stop import Stop
 
@@ -189,7 +189,7 @@ def _parameters_of_a_value(stop: Stop) -> Diagnostic | None:
     return None
 
 
-_TAKES = ("minimize", "watch", "require", "ensure", "report", "return", "protect", "export", "where", "edition")
+_TAKES = ("minimize", "watch", *GATES, "report", "return", "protect", "export", "where", "edition")
 
 
 def _word_with_equals(stop: Stop) -> Diagnostic | None:

@@ -93,7 +93,7 @@ def _unknown_statement(stop: Stop) -> Diagnostic | None:
 def _unknown_word(stop: Stop, word: str, place: Span) -> Diagnostic:
     """A word behind a whole statement, such as `evry` in `watch skill evry 20 steps`."""
     before = stop.before(place.start)
-    helps = did_you_mean(word, ("every", "within", "from", "to", "by", "and", "or"))
+    helps = did_you_mean(word, ("every", "over", "within", "from", "to", "by", "and", "or"))
     return mistakes.expected(
         END, after(stop.text(before)), stop.part(before.end, before.end), f"`{word}`", place, True, helps
     )

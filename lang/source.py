@@ -23,6 +23,11 @@ class Span:
         return Span(min(self.start, other.start), max(self.end, other.end), self.text, self.via)
 
     @property
+    def line(self) -> str:
+        """``file:line`` of its start, where it is in a text."""
+        return "" if self.text is None else f"{self.text.path}:{self.text.position(self.start)[0]}"
+
+    @property
     def root(self) -> Span:
         """The place in the program's own text by which one gets here."""
         span = self

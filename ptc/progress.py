@@ -134,6 +134,7 @@ class Plain:
     def progress(self, node: Node, progress: Progress) -> None:
         now = time.monotonic()
         self._keep_pace(progress, now)
+        self._warn(node, progress)
         if now - self._said >= QUIET_SECONDS:
             self._said = now
             self._line("running", node, self._state(progress))
@@ -152,6 +153,10 @@ class Plain:
         if self._pace is None:
             self._pace = Pace.begin(progress, now)
         self._pace.update(progress, now)
+
+    def _warn(self, node: Node, progress: Progress) -> None:
+        for words in progress.said:
+            self._line("warning", node, words)
 
     def _state(self, progress: Progress) -> str:
         of = f"/{progress.total}" if progress.total is not None else ""
@@ -189,6 +194,7 @@ class Live(Plain):
 
     def progress(self, node: Node, progress: Progress) -> None:
         self._keep_pace(progress, time.monotonic())
+        self._warn(node, progress)
         if self._task is not None:
             state = self._state(progress)
             self._bars.update(self._task, completed=progress.done, total=progress.total, state=state)

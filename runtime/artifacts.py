@@ -27,6 +27,8 @@ class Progress:
     total: int | None
     unit: str
     metrics: Mapping[str, float]
+    said: tuple[str, ...] = ()
+    """What monitors have to say of it."""
 
 
 class Partial(Protocol):

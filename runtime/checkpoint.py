@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from ptc.compiler.graph import Json
 from ptc.runtime.artifacts import Partial
 from ptc.runtime.followers import Follower
+from ptc.runtime.monitors.monitors import Monitors
 from ptc.runtime.optimizer import load_optimizer_tensors, optimizer_tensors
 from ptc.runtime.placement import Placement
 from ptc.runtime.supply import Supply
@@ -92,6 +93,7 @@ class State:
     learners: Mapping[str, Learner]
     followers: Mapping[str, Follower]
     supply: Supply
+    monitors: Monitors
 
 
 def save(partial: Partial, counters: Counters, state: State, environment: Environment) -> None:
@@ -101,6 +103,7 @@ def save(partial: Partial, counters: Counters, state: State, environment: Enviro
         for name, tensors in pieces(state):
             save_file(tensors, folder / f"{name}.safetensors")
         state.supply.save(folder, counters.step)
+        state.monitors.save(folder)
         save_file(_torch_random_state(), folder / "random.safetensors")
         document = {**asdict(counters), "environment": asdict(environment), "random": _random_state()}
         (folder / "state.json").write_text(json.dumps(document))
@@ -141,6 +144,7 @@ def load(folder: Path, state: State) -> tuple[Counters, Environment]:
     for name, follower in state.followers.items():
         load_weights(follower.model, load_file(folder / f"{name}.weights.safetensors"))
     state.supply.load(folder)
+    state.monitors.load(folder)
     _restore_random_state(document["random"], load_file(folder / "random.safetensors"))
     return Counters(document["step"], document["tokens"]), Environment(**document["environment"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -143,6 +144,10 @@ def _place(folder: Path, source: str, number: int) -> Path:
 # What is measured, under TRL's names ----------------------------------------------------------------------------------
 
 
+REPETITION = 8
+"""Tokens that a response must have before it can be said to repeat one."""
+
+
 def metrics_of(drawing: Drawing) -> dict[str, float]:
     """Of all that was sampled and scored for a draw, whatever was left of it."""
     judged = reward_metrics(drawing.judged) if drawing.judged else {}
@@ -159,7 +164,16 @@ def completion_metrics(sampled: Sequence[pa.Table]) -> dict[str, float]:
         **_spanned("length", lengths),
         **_spanned("terminated_length", [length for length, one in zip(lengths, finished, strict=True) if one]),
         "completions/clipped_ratio": fmean(not one for one in finished),
+        "completions/empty_ratio": fmean(length - one <= 0 for length, one in zip(lengths, finished, strict=True)),
+        "completions/repetition_ratio": fmean(
+            _repeats(tokens) for table in sampled for tokens in column(table, "response_tokens")
+        ),
     }
+
+
+def _repeats(tokens: Sequence[int]) -> bool:
+    """Whether one token takes up nine in ten places of a response of some length."""
+    return len(tokens) >= REPETITION and max(Counter(tokens).values()) >= 0.9 * len(tokens)
 
 
 def _spanned(what: str, lengths: Sequence[int]) -> dict[str, float]:
@@ -183,9 +197,42 @@ def reward_metrics(judged: Sequence[tuple[pa.Table, Worth]]) -> dict[str, float]
         "reward_std": _spread(known),
         "reward_std_in_groups": fmean(spreads),
         "frac_reward_zero_std": fmean(spread == 0 for spread in spreads),
+        **_alike(rewards),
+        **_lengths_by_advantage(rewards),
         **_summands([worth for _, worth in judged]),
         **unjudged,
     }
+
+
+def _groups(rewards: Sequence[float | None], table: pa.Table) -> list[list[tuple[float, int]]]:
+    """The rewards of each group, with the rows that have them."""
+    groups = ([(reward, row) for row in group if (reward := rewards[row]) is not None] for group in by_prompt(table))
+    return [group for group in groups if group]
+
+
+def _alike(judged: Sequence[tuple[Sequence[float | None], pa.Table]]) -> dict[str, float]:
+    """The share of groups without spread, split: all of them right (a reward above 0), or all wrong."""
+    groups = [[reward for reward, _ in group] for one in judged for group in _groups(*one)]
+    alike = [group[0] if min(group) == max(group) else None for group in groups]
+    return {
+        "frac_reward_zero_std/all_right": fmean(reward is not None and reward > 0 for reward in alike),
+        "frac_reward_zero_std/all_wrong": fmean(reward is not None and reward <= 0 for reward in alike),
+    }
+
+
+def _lengths_by_advantage(judged: Sequence[tuple[Sequence[float | None], pa.Table]]) -> dict[str, float]:
+    """Tokens per attempt, of those with a reward above the mean of their group, and of those below."""
+    ahead, behind = list[int](), list[int]()
+    for rewards, table in judged:
+        if "response_tokens" not in table.column_names:
+            continue
+        lengths = [len(tokens) for tokens in column(table, "response_tokens")]
+        for group in _groups(rewards, table):
+            mean = fmean(reward for reward, _ in group)
+            ahead += [lengths[row] for reward, row in group if reward > mean]
+            behind += [lengths[row] for reward, row in group if reward < mean]
+    sides = {"ahead": ahead, "behind": behind}
+    return {f"completions/mean_length_{side}": fmean(own) for side, own in sides.items() if own}
 
 
 def _spreads(rewards: Sequence[float | None], table: pa.Table) -> list[float]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ptc.runtime.loss import Loss, Part
+from ptc.runtime.losses.forms_of_rollouts import RATIO, RATIO_SQUARED
 from ptc.runtime.losses.measures import measured, measures
 
 TOKENS = ("tokens", "correct", "told", "entropy")
@@ -60,7 +61,8 @@ class Measurements:
             for name, value in zip(self._extremes, extremes, strict=True)
             if value > -math.inf
         }
-        return {**_of_tokens(found), **_margins(means), **means, **most}
+        weights = _weights(means.pop(RATIO, None), means.pop(RATIO_SQUARED, None))
+        return {**_of_tokens(found), **_margins(means), **means, **weights, **most}
 
     def _signed(self, name: str, value: float) -> float:
         return -value if self._taken[name] == "least" else value
@@ -81,3 +83,8 @@ def _margins(means: Mapping[str, float]) -> dict[str, float]:
     if {"rewards/chosen", "rewards/rejected"} <= means.keys():
         return {"rewards/margins": means["rewards/chosen"] - means["rewards/rejected"]}
     return {}
+
+
+def _weights(mean: float | None, squared: float | None) -> dict[str, float]:
+    """The effective sample size of importance weights, as a share of their number: (sum w)^2 / (n sum w^2)."""
+    return {"importance_ratio/effective_sample_size": mean * mean / squared} if mean is not None and squared else {}

@@ -5,6 +5,7 @@ Everything random in a step is drawn from (seed, purpose, step, …), so step n 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ptc.compiler.graph import Json
+from ptc.compiler.graph import Guard, Json
 from ptc.runtime import checkpoint
 from ptc.runtime.adapters import answering
-from ptc.runtime.artifacts import Context, Interrupted, InvariantBroken, Progress
+from ptc.runtime.artifacts import Context, InputWrong, Interrupted, InvariantBroken, Progress
 from ptc.runtime.batches import Batch, Draw, collate
 from ptc.runtime.checkpoint import Counters, Learner, environment_here, exactness
 from ptc.runtime.costs import booked_by_the_first, rehearsing
@@ -27,10 +28,12 @@ from ptc.runtime.dropout import drops, set_dropout, training_mode
 from ptc.runtime.followers import Follower
 from ptc.runtime.forward import Answer, answers
 from ptc.runtime.holding import Whole, held
+from ptc.runtime.interference import EVERY, Interference
 from ptc.runtime.loading import saved_tensors
 from ptc.runtime.loss import Loss, Part, Prepared
 from ptc.runtime.losses.tree import At
 from ptc.runtime.metrics import Measurements
+from ptc.runtime.monitors.monitors import Monitors, named
 from ptc.runtime.optimizer import optimizer_of, set_learning_rate
 from ptc.runtime.packing import one_in_each, packed, refuse_unpackable
 from ptc.runtime.placement import Placement, accelerator
@@ -43,6 +46,8 @@ from ptc.runtime.training import Training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+say = logging.getLogger(__name__)
 
 MICRO_BATCH_TOKENS = 1 << 14
 """Padded tokens in one forward pass, unless the profile says how many, or how many samples, …"""
@@ -63,8 +68,13 @@ class Trainer:
         observers: Sequence[Callable[[int], Mapping[str, float]]] = (),
         ranks: Ranks = ALONE,
         holding: Whole | None = None,
+        guards: Sequence[Guard] = (),
     ) -> None:
-        """`observers` are told how many updates have been made, after each, and add to its metrics."""
+        """`observers` are told how many updates have been made, after each, and add to its metrics. `guards` are told
+        of these, and may stop the stage."""
+        self._monitors = Monitors(guards)
+        if self._monitors.asks("gradient_cosine") and ranks.count > 1:
+            raise InputWrong("guard gradient_cosine: gradients of terms are compared by one process: devices = 1")
         self._ranks = ranks
         self._held = holding or held(ranks, placement)
         self._training = training
@@ -118,12 +128,37 @@ class Trainer:
                 metrics = self._step()
                 # What is killed in between tells of this step twice; the other way round it never would.
                 self._context.log({"step": self._counters.step, **metrics})
+                said = self._guarded(metrics)
                 if self._counters.step % every == 0:
                     self._save()
-                self._context.heartbeat(Progress(self._counters.step, self._steps, "steps", metrics))
+                self._context.heartbeat(Progress(self._counters.step, self._steps, "steps", metrics, said))
+            self._unguarded()
         except Interrupted:
             self._save()
             raise
+
+    def _guarded(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Which limits are not kept any more, in words. Raises `InvariantBroken` for one that stops the stage.
+
+        The step is not sealed then: whoever goes on from the last checkpoint is stopped again, unless the limit moves.
+        """
+        firings = self._monitors.see(self._counters.step, metrics) if self._ranks.first else []
+        for firing in firings:
+            self._context.log(firing.row)
+            say.warning("%s: %s", self._context.node.label, firing.row["words"])
+        for firing in (each for each in firings if each.guard.stops):
+            whose = ", ".join(filter(None, [self._context.node.label, firing.guard.place]))
+            kept = f"its checkpoint of step {self._sealed} is kept" if self._sealed else "no checkpoint is there yet"
+            raise InvariantBroken(f"{firing.words} (guard of {whose}): {kept}; {firing.remedy}, or move the limit")
+        return tuple(f"{firing.words}: {firing.remedy}" for firing in firings)
+
+    def _unguarded(self) -> None:
+        """Says what the program guards and the stage never measured."""
+        for guard in self._monitors.never_asked():
+            words = f"guard {named(guard)} was never asked: the stage did not measure it for {guard.over} steps"
+            self._context.log({"event": "monitor", "monitor": guard.monitor, "level": "warning", "words": words,
+                               "step": self._counters.step, "value": None, "limit": guard.limit})  # fmt: skip
+            say.warning("%s: %s", self._context.node.label, words)
 
     def _placed(self, name: str, model: PreTrainedModel) -> torch.nn.Module:
         """The model on its device, in the precision of the placement. What does not learn gets no gradient."""
@@ -164,7 +199,7 @@ class Trainer:
 
     @property
     def _state(self) -> checkpoint.State:
-        return checkpoint.State(self._learners, self._followers, self._supply)
+        return checkpoint.State(self._learners, self._followers, self._supply, self._monitors)
 
     def _step(self) -> dict[str, float]:
         """One optimizer step. Nothing changes until its last lines: an interruption leaves the state of its start."""
@@ -175,6 +210,8 @@ class Trainer:
         tokens = 0
         draws = self._supply.draws(step)
         self._held.rest()
+        compared = step % EVERY == 0 and self._monitors.asks("gradient_cosine")
+        interference = Interference(learner.model for learner in self._learners.values()) if compared else None
         for loss in self._training.losses:
             batches = {source: collate(draws[source].groups).to(self._accelerator.device) for source in loss.sources}
             for source, batch in batches.items():
@@ -185,6 +222,8 @@ class Trainer:
                     self._rehearsal.rehearse(loss, batches)
                 with training_mode(self._in_training, self._training.seed, *loss.sources, step, self._ranks.index):
                     losses.append(self._accumulate(loss, batches, measured))
+                if interference is not None:
+                    interference.mark()
         booked_by_the_first(self._ranks)
         total, *sums = self._ranks.total([sum(losses), *measured.sums])
         extremes = self._ranks.greatest(measured.extremes)
@@ -203,6 +242,7 @@ class Trainer:
             "num_tokens": float(self._counters.tokens),
             **measured.metrics(sums, extremes),
             **metrics,
+            **(interference.metrics if interference is not None else {}),
             "step_time": monotonic() - started,
             **{name: value for observer in self._observers for name, value in observer(step + 1).items()},
         }

@@ -177,7 +177,8 @@ class Maker:
             lambda: ast.Role(HERE, self.verb("train", "freeze", "track"), self.name(), self.value()),
             lambda: ast.Minimize(HERE, self.value()),
             lambda: ast.Setting(HERE, self.name(), self.maybe(self.name), self.value()),
-            lambda: ast.Gate(HERE, self.verb("require", "ensure"), self.value()),
+            lambda: ast.Gate(HERE, self.verb("require", "ensure"), self.value(), None),
+            lambda: ast.Gate(HERE, self.verb("guard"), self.value(), self.maybe(self.number)),
             lambda: ast.Watch(HERE, self.expr(), self.maybe(self.number)),
         )
         return self.pick(options)()

@@ -19,6 +19,7 @@ def share_common(graph: Graph) -> Graph:
         first = nodes.get(meaning)
         if first is not None:
             after = tuple(dict.fromkeys((*first.after, *node.after)))
-            node = replace(first, after=after, watches=(*first.watches, *node.watches))
+            guards = tuple(dict.fromkeys((*first.guards, *node.guards)))
+            node = replace(first, after=after, watches=(*first.watches, *node.watches), guards=guards)
         nodes[meaning] = node
     return Graph(nodes, tuple(dict.fromkeys(graph.roots)))

@@ -22,7 +22,7 @@ NUMBERS = ("number",)
 WANTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("source", "sources"), ("source",)),
     **dict.fromkeys(("model", "models"), MODELS),
-    **dict.fromkeys(("eval", "measure"), ("eval",)),
+    **dict.fromkeys(("eval", "measure", "series"), ("eval",)),
     **dict.fromkeys(("number", "real", "int", "share", "tokens", "steps", "text", "flag", "warmup", "row"), NUMBERS),
     **dict.fromkeys(("tokenizer", "optimizer", "tracking", "reals", "texts"), ()),
     "verifier": ("verifier", *MODELS),
@@ -31,7 +31,7 @@ WANTED: Mapping[str, tuple[str, ...]] = {
 """The names that fit where something of a kind is wanted."""
 MADE: Mapping[str, tuple[str, ...]] = {
     **{kind: (kind,) for kind in ("source", "model", "eval", "verifier", "tokenizer", "row", "optimizer", "loss")},
-    **{kind: (kind,) for kind in ("measure", "tracking", "number")},
+    **{kind: (kind,) for kind in ("measure", "series", "tracking", "number")},
     "sources": ("source",),
     "models": ("model",),
 }
@@ -67,6 +67,7 @@ def _wanted(here: Cursor) -> str:
         return ""
     opening = {"train": "model", "freeze": "model", "track": "tracking", "minimize": "objective", "watch": "eval",
                "report": "eval", "protect": "eval", "export": "model", "require": "measure", "ensure": "measure",
+               "guard": "series",
                "stage": "model", "return": "model"}  # fmt: skip
     if words[-1] == "from":
         return "model"

@@ -103,7 +103,13 @@ def _statements(here: Cursor) -> Iterator[Item]:
 def _behind(here: Cursor) -> Iterator[Item]:
     """Behind something complete: what may go on."""
     first = here.statement[0].text if here.statement else ""
-    going_on = {"watch": ("every",), "protect": ("within", "from"), "export": ("to",), "from": ("import",)}
+    going_on = {
+        "watch": ("every",),
+        "guard": ("over",),
+        "protect": ("within", "from"),
+        "export": ("to",),
+        "from": ("import",),
+    }
     yield from words(going_on.get(first, ()), 1)
 
 
@@ -112,6 +118,7 @@ FITTING = {
     "rollout": ("prompts",),
     "budget": ("steps", "epochs"),
     "watch": ("steps",),
+    "guard": ("steps",),
     "protect": ("points",),
 }
 """The units that a statement counts in."""

@@ -78,6 +78,9 @@ def _in(document: Document, around: list[ast.Node], word: Span, text: str) -> st
             return None if found is None else describing.function(found, *lines)
         case ast.Argument(name=ast.Name(id="over")):
             return describing.axis(text)
+        case ast.Gate(keyword=ast.Name(id="guard")) if word.start >= node.condition.span.start:
+            known = vocabulary.of("series").get(text)
+            return None if known is None else describing.function(known)
         case ast.Setting() if node.name.span.start == word.start:
             return describing.setting(text)
         case ast.Allow() if node.check.span.start == word.start:

@@ -81,4 +81,6 @@ def called(function: Function, order: int) -> Item:
     """A function, with the cursor between its brackets."""
     takes = not function.head.endswith("()")
     insert = f"{function.name}(${{0}})" if takes else f"{function.name}()"
+    if function.kind == "series" and "(" not in function.head:
+        insert = function.name
     return Item(function.name, Kind.Function, function.head, describing.function(function), insert, order)

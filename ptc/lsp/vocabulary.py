@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ptc import api
-from ptc.compiler import glossary, rows
+from ptc.compiler import glossary, monitors, rows
 from ptc.compiler.arguments import Parameter, Signature
 from ptc.compiler.derived import CHOICES
 from ptc.compiler.evals import EVALS
@@ -31,7 +31,7 @@ ANNEAL = Signature(
 
 EVERYWHERE = (
     "source", "step", "model", "tokenizer", "eval", "optimizer", "tracking", "verifier", "number", "measure", "row",
-    "loss",
+    "loss", "series",
 )  # fmt: skip
 """All kinds of functions, those first that stand in programs most."""
 
@@ -85,6 +85,8 @@ def _all() -> Iterator[Function]:
             yield Function(name, kind, head(signature), known.get(name, ""), signature)
     for name, example in MEASURES.items():
         yield Function(name, "measure", example, glossary.FUNCTIONS.get(name, ""))
+    for measure in monitors.MEASURES:
+        yield Function(measure.name, "series", measure.example.removeprefix("guard "), measure.meaning)
     for name in (*rows.FUNCTIONS, *rows.REDUCTIONS):
         yield Function(name, "row", *glossary.ROWS.get(name, (f"{name}(…)", "")))
     for name in KNOWN:

@@ -8,6 +8,9 @@ from collections.abc import Set as AbstractSet
 from ptc.runtime.losses.measure import Measure, constant, made, model, over_tokens
 from ptc.runtime.losses.tree import TOKEN, Expression, walked
 
+RATIO, RATIO_SQUARED = "importance_ratio/mean", "importance_ratio/squared"
+"""What the effective sample size is made of."""
+
 
 def divergences(nodes: Sequence[Expression], learners: AbstractSet[str]) -> Iterator[Measure]:
     for node in nodes:
@@ -106,6 +109,18 @@ def capped(nodes: Sequence[Expression]) -> Iterator[Measure]:
             if len(ratios) == len(caps) == 1:
                 gained = made("gt", advantage, constant(0.0))
                 yield Measure("cispo_clip_ratio", made("mul", made("gt", ratios[0], caps[0]), gained))
+
+
+def ratios(nodes: Sequence[Expression], learners: AbstractSet[str]) -> Iterator[Measure]:
+    """``exp(…)`` of what the learner says now against what sampled the tokens, or it said when it took them up."""
+    for node in nodes:
+        parts = list(walked([node])) if node.op == "exp" else []
+        now = any(part.op == "logp" and model(part) in learners and not _is_of_before(part) for part in parts)
+        if now and any(_is_of_the_engine(part) or _is_of_before(part) for part in parts):
+            yield Measure(RATIO, node)
+            yield Measure(RATIO_SQUARED, made("mul", node, node))
+            yield Measure("importance_ratio/min", node, "least")
+            yield Measure("importance_ratio/max", node, "greatest")
 
 
 def drifts(nodes: Sequence[Expression]) -> Iterator[Measure]:

@@ -9,6 +9,7 @@
 | ``cispo_clip_ratio`` | ``stop(min(exp(q), cap)) * a`` with the learner in q: how often the cap held a gain back |
 | ``sampling/sampling_logp_difference/mean``, ``max`` | what the learner said when the batch was taken up less what the engine said, without sign |
 | ``sampling/importance_sampling_ratio/min``, ``mean``, ``max`` | a weight without gradient in which such a difference stands |
+| ``importance_ratio/mean``, ``squared``, ``min``, ``max`` | ``exp(…)`` of what the learner says now against what sampled the tokens, or it said when it took them up; the first two become ``effective_sample_size`` |
 | ``rewards/chosen``, ``rejected``, ``margins``, ``accuracies`` | ``better - worse``, which read ``.chosen`` and ``.rejected``, with the factor before it |
 | the same | a difference of log-probabilities of ``.chosen`` and one of ``.rejected``, with their factors |
 | ``rewards/chosen``, ``rejected``, ``logps/chosen``, ``rejected`` | ``where(.label, …, …)``, both sides of one difference of log-probabilities, with the factor before it: of the rows on either side; ``rewards/margins`` is how far their means are apart |
@@ -28,7 +29,7 @@ from typing import NamedTuple
 import torch
 
 from ptc.runtime.losses.forms_of_pairs import compared, labelled, log_probabilities, rewarded
-from ptc.runtime.losses.forms_of_rollouts import capped, clipped, divergences, drifts
+from ptc.runtime.losses.forms_of_rollouts import capped, clipped, divergences, drifts, ratios
 from ptc.runtime.losses.measure import Measure, Taken
 from ptc.runtime.losses.tree import ONE, SAMPLE, TOKEN, Expression, walked
 
@@ -59,6 +60,7 @@ def measures(roots: tuple[Expression, ...], learners: frozenset[str]) -> list[Me
         *clipped(nodes),
         *capped(nodes),
         *drifts(nodes),
+        *ratios(nodes, learners),
         *compared(nodes),
         *rewarded(nodes, learners),
         *log_probabilities(nodes, learners),

@@ -46,7 +46,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
 
         keeper = Keeper(context.kept, context.partial, save)
         observers = list(keeper.observers([watching.measure for watching in stage.watches()]))
-        trainer = Trainer(training, models, flows, context, placement, observers, ranks, holding)
+        trainer = Trainer(training, models, flows, context, placement, observers, ranks, holding, node.guards)
         keeper.refuse_beyond(trainer.steps, node.watches)
         trainer.run()
         save(result, out)
