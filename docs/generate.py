@@ -231,7 +231,14 @@ def words() -> str:
     return made
 
 
+def monitors() -> str:
+    """The page of monitors."""
+    made: str = runpy.run_path(str(ROOT / "docs" / "monitors.py"))["monitors"]()
+    return made
+
+
 PAGES = {
+    "docs/monitors.md": monitors,
     "docs/from-trl.md": from_trl,
     "docs/demo.md": demo,
     "docs/objectives.md": library,

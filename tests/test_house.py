@@ -94,7 +94,14 @@ def test_check_imports_nothing_heavy() -> None:
     assert not found & {"torch", "transformers", "networkx", "pydantic", "rich", "numpy", "pyarrow"}
 
 
-GENERATED = ("docs/from-trl.md", "docs/demo.md", "docs/objectives.md", "tests/spec/words.md", "README.md")
+GENERATED = (
+    "docs/monitors.md",
+    "docs/from-trl.md",
+    "docs/demo.md",
+    "docs/objectives.md",
+    "tests/spec/words.md",
+    "README.md",
+)
 
 
 @pytest.mark.parametrize("page", GENERATED)
