@@ -43,11 +43,13 @@ def _entropy_kept(rows: Sequence[Row], end: int, about: str) -> float | None:
 
 
 def _spike(name: str, rows: Sequence[Row], end: int, about: str) -> float | None:
-    """Against the steps before; None as long as these are too few, or say nothing above 0."""
-    now, before = at(rows, end, name), known(rows, end - 1 - BEFORE, end - 1, name)
-    if now is None or len(before) < FIRST or min(before) < 0:
+    """Against the steps before, or those at first, whichever were greater: what has nearly converged jumps more, and
+    comes to no harm. None as long as these are too few, or say nothing above 0."""
+    now, first = at(rows, end, name), beginning(rows, end - 1, name)
+    before = known(rows, end - 1 - BEFORE, end - 1, name)
+    if now is None or first is None or min(before) < 0:
         return None
-    usual = median(before)
+    usual = max(first, median(before))
     return now / usual if usual > 0 else None
 
 

@@ -9,6 +9,8 @@ from loss_cases import forward_of, pairs, rollouts, tiny_model
 from suitable import program
 
 from ptc import api
+from ptc.compiler.guards import has
+from ptc.compiler.monitors import Need
 from ptc.runtime.batches import Batch, collate
 from ptc.runtime.loss import Loss, losses_of
 from ptc.runtime.metrics import Measurements
@@ -22,6 +24,7 @@ LABELLED = {f"{what}/{side}" for what in ("rewards", "logps") for side in ("chos
 DRIFTED = {f"sampling/sampling_logp_difference/{name}" for name in ("mean", "max")} | {
     f"sampling/importance_sampling_ratio/{name}" for name in ("min", "mean", "max")
 }
+WEIGHED = {f"importance_ratio/{name}" for name in ("effective_sample_size", "min", "max")}
 EXPECTED = {
     "sft": set[str](),
     "dpo": COMPARED,
@@ -31,16 +34,16 @@ EXPECTED = {
     "kto": {"kl", *LABELLED},
     "apo_zero_unpaired": LABELLED,
     "bradley_terry": {"mean_reward", "min_reward", "max_reward", "margin", "accuracy"},
-    "grpo": {"kl", *CLIPPED, *DRIFTED},
-    "gspo": {"kl", *CLIPPED},
-    "rloo": {"kl", *CLIPPED},
-    "ppo": {"kl", *CLIPPED},
-    "lite_ppo": CLIPPED,
-    "process_min": CLIPPED,
-    "two_sided_grpo": CLIPPED,
-    "off_policy_grpo": {*CLIPPED, *DRIFTED},
-    "cispo": {"cispo_clip_ratio"},
-    "sapo": set[str](),
+    "grpo": {"kl", *CLIPPED, *DRIFTED, *WEIGHED},
+    "gspo": {"kl", *CLIPPED, *WEIGHED},
+    "rloo": {"kl", *CLIPPED, *WEIGHED},
+    "ppo": {"kl", *CLIPPED, *WEIGHED},
+    "lite_ppo": {*CLIPPED, *WEIGHED},
+    "process_min": {*CLIPPED, *WEIGHED},
+    "two_sided_grpo": {*CLIPPED, *WEIGHED},
+    "off_policy_grpo": {*CLIPPED, *DRIFTED, *WEIGHED},
+    "cispo": {"cispo_clip_ratio", *WEIGHED},
+    "sapo": WEIGHED,
     "reverse_kl": set[str](),
 }
 
@@ -53,6 +56,25 @@ def test_an_objective_is_measured_by_its_form(objective: str) -> None:
     measurements = Measurements(losses_of(stage.settings["terms"]), learners)
     named = measurements.metrics([1.0] * len(measurements.sums), [1.0] * len(measurements.extremes))
     assert named.keys() == EXPECTED[objective] | {"mean_token_accuracy", "entropy"}
+
+
+NEEDED = {
+    "kl": {"kl"},
+    "ratio": {"importance_ratio/effective_sample_size"},
+    "clip": {"clip_ratio/region_mean", "cispo_clip_ratio"},
+    "chosen": {"logps/chosen"},
+}
+"""What a guard needs, and the metrics by which it is known that it is there."""
+
+
+@pytest.mark.parametrize("objective", EXPECTED)
+@pytest.mark.parametrize("need", NEEDED)
+def test_the_checker_knows_what_will_be_measured(objective: str, need: Need) -> None:
+    checked = api.check_text(program(objective)).checked
+    assert checked is not None
+    [stage] = checked.program.stages
+    labelled = need == "chosen" and objective in ("kto", "apo_zero_unpaired")  # rows with a label have no `.chosen`
+    assert has(need, stage.terms) == (bool(NEEDED[need] & EXPECTED[objective]) and not labelled)
 
 
 def measured(document: dict[str, object], batch: Batch, *cuts: tuple[int, int]) -> dict[str, float]:
@@ -92,7 +114,7 @@ def test_rewards_of_pairs_are_those_of_dpo() -> None:
 def test_clipping_and_divergence_are_those_of_grpo() -> None:
     groups = rollouts(4)
     found = measured(expressions.grpo(kl=0.1), collate(groups))
-    low, high, divergences = list[bool](), list[bool](), list[float]()
+    low, high, divergences, ratios = list[bool](), list[bool](), list[float](), list[float]()
     for group in groups:
         rewards = torch.tensor([sample.numbers["reward"] for sample in group])
         for sample, reward in zip(group, rewards, strict=True):
@@ -101,6 +123,7 @@ def test_clipping_and_divergence_are_those_of_grpo() -> None:
                 log_probabilities(tiny_model(seed), *map(list, sample.sequences["response"])) for seed in (1, 2)
             )
             ratio = (own - torch.tensor(sample.token_numbers["logprobs"])).exp()
+            ratios += ratio.tolist()
             low += [bool(value) and advantage < 0 for value in ratio < 0.8]
             high += [bool(value) and advantage > 0 for value in ratio > 1.28]
             divergences += ((held - own).exp() - (held - own) - 1).tolist()
@@ -109,6 +132,9 @@ def test_clipping_and_divergence_are_those_of_grpo() -> None:
     assert found["clip_ratio/high_mean"] == pytest.approx(sum(high) / len(high))
     assert found["clip_ratio/region_mean"] == pytest.approx((sum(low) + sum(high)) / len(low))
     assert found["kl"] == pytest.approx(sum(divergences) / len(divergences), rel=1e-4)
+    effective = sum(ratios) ** 2 / sum(ratio**2 for ratio in ratios) / len(ratios)
+    assert found["importance_ratio/effective_sample_size"] == pytest.approx(effective, rel=1e-4)
+    assert found["importance_ratio/max"] == pytest.approx(max(ratios), rel=1e-4)
 
 
 def test_extremes_are_those_of_single_responses() -> None:
