@@ -53,7 +53,6 @@ class Design:
     body: str
     doses: tuple[int, ...]
     """Optimizer steps, of each of the stages."""
-    init: str = "base"
     claims: tuple[str, ...] = ("expands", "reshapes", "consolidates")
     """Roles that it can be claimed in."""
 
@@ -124,7 +123,6 @@ DESIGNS = (
         "consolidates",
         distils(RIGHT.format("attempts")),
         (60, 80, 100, 110, 120, 130, 140, 160, 180, 220),
-        "small",
         STUDENT,
     ),
     Design(
@@ -132,7 +130,6 @@ DESIGNS = (
         "fails to consolidate",
         distils("attempts"),
         (40, 60, 80, 90, 100, 110, 120, 130, 150, 170),
-        "small",
         STUDENT,
     ),
     Design("misled", "declines", imitates("echoes", "1e-3"), (1, 2, 3, 4, 5, 6, 7, 8, 10, 15)),

@@ -1,8 +1,8 @@
 """The prompts: all words of three letters out of twelve, to be copied, mirrored, or shifted by a letter.
 
 An attempt is three tokens long, as long as the answer, so that one sequence of tokens alone is right: its probability
-under a checkpoint is the chance of success, and one pass over all prompts gives every chance there is. Models learn from
-some words; the others are the population that evals are drawn from.
+under a checkpoint is the chance of success, and one pass over all prompts gives every chance there is. Models learn
+from some words; the others are the population that evals are drawn from.
 """
 
 from __future__ import annotations
