@@ -66,7 +66,7 @@ SEMANTICS = {
     "reward": 4,
     "win_rate": 3,
     "bits_per_character": 1,
-    "claim": 3,
+    "claim": 4,
     "gate": 3,
     "export": 2,
 }

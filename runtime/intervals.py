@@ -152,7 +152,7 @@ NEWLY_SOLVED = Statistic(
 )
 """Of all prompts, the share that a first draw at entry does not solve and the exit does, less the share that a second
 draw at entry would have solved anyhow: choosing prompts for having failed makes any other draw of the same weights look
-better (regression to the mean)."""
+better (regression to the mean). What is compared, the last two, may share their luck; what chooses must share none."""
 ATTRITION = Statistic(
     lambda before, again, after: before * (again - after),
     lambda before, again, after: before,

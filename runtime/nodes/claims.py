@@ -203,8 +203,10 @@ class _Figures:
                 "lost by chance": chance.lost,
             }
             intervals |= {
-                "newly solved": interval(NEWLY_SOLVED, ks[0], second, ks[1]),
-                "attrition": interval(ATTRITION, ks[0], second, ks[1]),
+                # The second draw chooses the prompts: entry and exit draw from the same seeds, and what fails in the
+                # one by chance fails in the other as well.
+                "newly solved": interval(NEWLY_SOLVED, second, *ks),
+                "attrition": interval(ATTRITION, second, *ks),
             }
         rise = intervals["Δpass@1"]
         measured = "reshape" if rise.low > 0 else "decline" if rise.high < 0 else "no measurable change"

@@ -92,6 +92,23 @@ def test_what_comes_and_goes_by_chance_is_not_called_attrition(tmp_path: Path) -
     assert "measured no measurable change" in found["words"]
 
 
+def test_attempts_from_the_same_seeds_hide_neither_gain_nor_loss(tmp_path: Path) -> None:
+    """Entry and exit are sampled from the same seeds: a stage that does nothing gives the very counts of the entry."""
+    world = Measured(tmp_path)
+    entry = world.counts(chances((400, 0.06)), 1)
+    found = world.verdict("expands", entry=entry, again=world.counts(chances((400, 0.06)), 2), exit=entry)
+    assert found["verdict"] == "undecided"
+    assert found["intervals"]["newly solved"]["value"] == found["intervals"]["attrition"]["value"] == 0
+    half = chances((200, 0.06), (200, 0.0))
+    lost = np.random.default_rng(1).binomial(N, chances((400, 0.06))) * (half > 0)
+    kept = world.counts(half, 0)
+    counts = pa.table({"prompt_id": [f"{index:064x}" for index in range(400)], "n": [N] * 400, "correct": lost})
+    write_table(counts, kept.path / "counts.parquet")
+    found = world.verdict("reshapes", entry=entry, again=world.counts(chances((400, 0.06)), 2), exit=kept)
+    truth = (1 - (1 - 0.06) ** N) / 2
+    assert found["intervals"]["attrition"]["low"] < truth < found["intervals"]["attrition"]["high"]
+
+
 def test_reshaping_with_attrition(tmp_path: Path) -> None:
     world = Measured(tmp_path)
     found = world.reshaped(HALF, NARROWER)
