@@ -6,19 +6,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from small_chat import small_model
+from small_chat import small_model, small_tokenizer
+from transformers import Qwen3ForSequenceClassification
 
 from ptc import cli
 from ptc.runtime import costs
 from ptc.runtime.accounts import account
 from ptc.runtime.arithmetic import arithmetic_of
 from ptc.runtime.costs import Arithmetic, Cost
+from ptc.runtime.engines.counting import CountingEngine
+from ptc.runtime.engines.protocol import Completion, Engine, Request, Sampling
+from ptc.runtime.judging import Weights, answers, text_scores
+from ptc.runtime.render import render_prompts
 from ptc.runtime.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -206,3 +211,28 @@ def test_what_interrupted_attempts_have_spent_is_not_forgotten(tmp_path: Path) -
         assert fresh.spent.sampled_tokens == 1 and last.spent.sampled_tokens == 15
         last.waited(1.0)
         assert last.spent.device_seconds < 0
+
+
+class Brief:
+    """An engine that says the same five tokens to everything."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        return [[Completion((9,) * 5, (0.0,) * 5, True) for _ in request.seeds] for request in requests]
+
+
+def test_what_judges_read_and_write() -> None:
+    tokenizer, own = small_tokenizer(), cast("Engine", Brief())
+    engine = CountingEngine(own, Arithmetic(weights=10))
+    judge = Weights("judge0", tokenizer, 4_096, lambda step: engine, small_model)
+    with costs.metered() as meter:
+        assert len(answers(judge, ["good?", "good?", "bad?"], 0)) == 3
+    read = sum(map(len, render_prompts(tokenizer, ["good?", "bad?"])))  # what is asked twice at once is read once
+    assert meter.spent == Cost(sampled_tokens=3 * 5, read_tokens=read, flops=2 * 10 * (3 * 5 + read))
+
+
+def test_what_reward_models_read() -> None:
+    config = small_model().config
+    config.num_labels = 1
+    with costs.metered() as meter:
+        text_scores(Qwen3ForSequenceClassification(config).eval(), [[5, 6, 7, 3], [8, 9, 3]])
+    assert (meter.spent.sampled_tokens, meter.spent.read_tokens, meter.spent.trained_tokens) == (0, 4 + 3, 0)
