@@ -256,6 +256,26 @@ def runs(parser: Parser, words: Sequence[str]) -> int:
     return running.runs(found.profile, found.store, found.json)
 
 
+def report(parser: Parser, words: Sequence[str]) -> int:
+    """Writes the page of a run: what was claimed, what was measured, and all that led there."""
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="id or its beginning, folder, or a program; else the newest"
+    )
+    parser.add_argument("--out", metavar="FOLDER|FILE", help="where the page goes; else the run's folder")
+    parser.add_argument("--json", action="store_true", help="the same as report.json beside the page")
+    parser.add_argument("--figures", metavar="FOLDER", help="every figure as PNG and SVG, for papers")
+    parser.add_argument("--live", action="store_true", help="follow a run that goes on, until it ends")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--profile", metavar="FILE", help="the profile that names the store")
+    parser.add_argument("--store", metavar="FOLDER", help="the store, if not the profile's")
+    found = parser.parse_all(words)
+    if found.live and (found.json or found.figures):
+        parser.error("--live writes the page alone: ask for --json and --figures when the run has ended")
+    from ptc.report.command import Wish, command
+
+    return command(Wish(**vars(found)))
+
+
 Command = Callable[[Parser, Sequence[str]], int]
 
 COMMANDS: dict[str, Command] = {
@@ -269,6 +289,7 @@ COMMANDS: dict[str, Command] = {
     "new": new,
     "lsp": lsp,
     "runs": runs,
+    "report": report,
 }
 
 

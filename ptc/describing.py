@@ -28,6 +28,7 @@ def described(checked: CheckResult, settings: Mapping[str, str], profile: Profil
         "profile": profile.model_dump(mode="json"),
         "findings": [each.to_json(checked.source) for each in checked.diagnostics],
         "accepted": [each.to_json(checked.source) for each in checked.checked.accepted],
+        "regimes": list(checked.regimes),
         "command": command,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -200,12 +201,20 @@ def places(graph: Graph, store: Store, outcome: Outcome, command: str) -> Iterat
     yield "store", _shown(store.root, here)
     yield "metrics", _shown(outcome.folder / "metrics.jsonl", here)
     yield "log", _shown(outcome.folder / "run.log", here)
+    yield "report", f"ptc report {outcome.run_id}{_store_of(command)}"
     for folder in outcome.exports.values():
         yield "export", _shown(folder, here)
     for folder in filter(_writes_text, outcome.exports.values()):
         yield "generate", generate(_shown(folder, here), _example(graph, outcome))
         yield "serve", serve(folder, _shown(folder, here))
     yield "resume" if outcome.exit_code else "again", command
+
+
+def _store_of(command: str) -> str:
+    """The options by which a command named its store: what looks at its run needs them as well."""
+    words = shlex.split(command)
+    pairs = [words[place : place + 2] for place, word in enumerate(words) if word in ("--store", "--profile")]
+    return "".join(f" {shlex.join(pair)}" for pair in pairs)
 
 
 def _writes_text(folder: Path) -> bool:

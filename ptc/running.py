@@ -66,7 +66,7 @@ def prepare(request: Request, to_run: bool = True, starting: bool = False) -> Pr
     `to_run` is false for those who only look at the program: what cannot be run yet is then no reason to refuse.
     `starting` is true for a run: Python outside of ptc is refused unless it is allowed.
     """
-    profile = _profile(request.profile, request.store, here=starting)
+    profile = profile_of(request.profile, request.store, here=starting)
     place = placing.placed(profile, request.profile or "this machine") if to_run else None
     stand_ins = StandIns(Path(request.stand_ins)) if request.stand_ins is not None else None
     checked = api.check_file(request.file, request.settings, stand_ins=stand_ins, placement=place)
@@ -90,7 +90,8 @@ def refuse(checked: CheckResult, refused: CheckResult | None) -> None:
         raise Refused
 
 
-def _profile(path: str | None, store: str | None, here: bool = False) -> Profile:
+def profile_of(path: str | None, store: str | None, here: bool = False) -> Profile:
+    """The profile that is named, or what the machine has, with another store where one is named."""
     profile = load_profile(None if path is None else Path(path), here)
     return profile if store is None else profile.model_copy(update={"store": Path(store)})
 
@@ -299,7 +300,7 @@ def runs(profile: str | None, store: str | None, as_json: bool) -> int:
     from ptc.runtime import runs as records
 
     try:
-        opened = Store(_profile(profile, store).store, create=False)
+        opened = Store(profile_of(profile, store).store, create=False)
     except tuple(EXIT_CODES) as error:
         return ended(error)
     found = records.runs(opened)
