@@ -18,11 +18,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ptc.progress import amount, duration
+from ptc.progress import duration
 from ptc.report.document import Report
 from ptc.report.drawings import Drawings, drawings
 from ptc.report.figures.canvas import Drawing
 from ptc.report.sections.prompts import EvalPrompts, Outcomes
+from ptc.runtime.bills import amount
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = ("claims", "dag", "ledger", "prompts", "rollouts", "training", "cost", "findings", "lineage", "environment")
