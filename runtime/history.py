@@ -145,7 +145,7 @@ def find(store: Store, word: str | None) -> Path:
 
     Without a word, the newest run of the store. Raises `InputWrong` where none or several are meant.
     """
-    known = runs(store)
+    known = sorted(runs(store), key=lambda each: each.started, reverse=True)
     if not known:
         raise InputWrong(f"no runs in {store.root}: `ptc run` makes one, and --store names another store")
     if word is None:
