@@ -150,6 +150,7 @@ CHECKS: tuple[Check, ...] = (
     Check("V705", "verifier-version-drift", "error"),
     Check("V706", "reward-sum-domination", "warning"),
     Check("V707", "known-contaminated-pair", "warning"),
+    Check("V708", "unmatched-comparison", "error"),
     Check("V709", "verifier-contract-unmet", "warning"),
     Check("V710", "verifier-informedness", "error"),
     Check("V711", "guessable-verifier", "warning"),

@@ -13,6 +13,7 @@ from ptc import lockfile, stdlib
 from ptc.checkpoints import checkpoint
 from ptc.compiler import types as types_in_words
 from ptc.compiler.catalogue import Catalogue, Checkpoint, Option, Placement, Rows, Template, Verifier
+from ptc.compiler.overrides import overridden
 from ptc.compiler.pipeline import Checked, check
 from ptc.headers import OnDemand, hub_checkpoint, hub_rows, rows
 from ptc.lang.diagnostic import Diagnostic
@@ -182,11 +183,12 @@ def surroundings(
 
 
 def check_with(source: Source, known: Catalogue, settings: Mapping[str, str] | None = None) -> CheckResult:
-    """Checks a text with what is known of the outside."""
-    checked = check(source, known, settings)
+    """Checks a text with what is known of the outside; the result is about the text with what is set by path."""
+    changed = overridden(source, settings or {})
+    checked = check(changed.source, known, changed.settings)
     return CheckResult(
-        source,
-        checked.diagnostics,
+        changed.source,
+        (*changed.diagnostics, *checked.diagnostics),
         types_in_words.lines(checked.program),
         types_in_words.types(checked.program),
         checked,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from ptc.experiments.commands import Options
     from ptc.running import Request
 
 EPILOG = """\
@@ -221,6 +222,85 @@ def graph(parser: Parser, words: Sequence[str]) -> int:
     return running.graph(_request(parser, found), found.format)
 
 
+def sweep(parser: Parser, words: Sequence[str]) -> int:
+    """Runs a program under many settings, each common part once, and compares the runs."""
+    _program(parser)
+    parser.add_argument("--zip", action="store_true", help="first values together, then second ones: no product")
+    _experiment(parser)
+    found = parser.parse_all(words)
+    from ptc.experiments import commands
+
+    return commands.sweep(_request(parser, found), _options(found), found.zip)
+
+
+def ablate(parser: Parser, words: Sequence[str]) -> int:
+    """Runs a program without a stage, in another order, on other rows; compares at matched budget."""
+    _program(parser)
+    add = parser.add_argument
+    add("--drop", action="append", default=[], metavar="STAGE", help="without it: who took it takes what it began from")
+    add("--permute", action="append", default=[], metavar="A,B", help="two stages in the other order")
+    add(
+        "--swap", action="append", default=[], metavar="S=KIND", help="a source live, fixed, demonstrations, or another"
+    )
+    add("--random-reward", action="append", default=[], metavar="STAGE", help="its rewards to the wrong attempts")
+    add("--all", action="store_true", help="every ablation that has a meaning for the program")
+    add("--no-match", action="store_true", help="nobody gets the budget of a stage that is left out")
+    _experiment(parser)
+    found = parser.parse_all(words)
+    pairs = [tuple(each.split(",")) for each in found.permute]
+    swaps = [tuple(each.split("=")) for each in found.swap]
+    for option, form, given in (("--permute", "A,B", pairs), ("--swap", "SOURCE=KIND", swaps)):
+        if any(len(each) != 2 or not all(each) for each in given):
+            parser.error(f"{option} takes {form}")
+    if not (found.all or found.drop or pairs or swaps or found.random_reward):
+        parser.error(
+            "nothing to ablate: --drop STAGE, --permute A,B, --swap SOURCE=KIND, --random-reward STAGE or --all"
+        )
+    from ptc.experiments import commands
+    from ptc.experiments.ablations import Wish
+
+    wish = Wish(found.drop, pairs, swaps, found.random_reward, found.all, not found.no_match)
+    return commands.ablate(_request(parser, found), _options(found), wish)
+
+
+def compare(parser: Parser, words: Sequence[str]) -> int:
+    """Compares two or more runs: what each measured, how sure the differences are, what each took."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="an id, its beginning, a folder, or a program's file")
+    parser.add_argument("--profile", metavar="FILE")
+    parser.add_argument("--store", metavar="FOLDER", help="the store, if not the profile's")
+    parser.add_argument("--report", metavar="FILE", help="write a page and, beside it, JSON")
+    _unmatched(parser)
+    _json(parser)
+    found = parser.parse_all(words)
+    if len(found.runs) < 2:
+        parser.error("a comparison takes two runs or more; `ptc runs` lists them")
+    from ptc.experiments import commands
+
+    options = commands.Options(report=found.report, unmatched=found.unmatched, as_json=found.json)
+    return commands.compare_runs(found.runs, found.profile, found.store, options)
+
+
+def _experiment(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--seeds", type=_count, metavar="N", help="so many training runs of each, with the seeds 42, 43, …")
+    add("--dry", action="store_true", help="say what would run, and what is shared")
+    add("--report", metavar="FILE", help="write the comparison here too")
+    add("--to", metavar="NODE", help="of each run only this node and what it needs")
+    add("--no-wait", action="store_true", help="leave if another run computes the same node")
+    add("--allow-extern", action="store_true", help="call Python that the program names by `extern`")
+    _unmatched(parser)
+
+
+def _unmatched(parser: Parser) -> None:
+    parser.add_argument("--unmatched", default="", metavar="REASON", help="why unlike runs are compared all the same")
+
+
+def _options(found: argparse.Namespace) -> Options:
+    from ptc.experiments.commands import Options
+
+    return Options(found.seeds, found.dry, found.report, found.unmatched, not found.no_wait)
+
+
 def lsp(parser: Parser, words: Sequence[str]) -> int:
     """Answers an editor: the language server, on standard input and output."""
     parser.add_argument("--stdio", action="store_true", help="what it does anyway; some editors say it")
@@ -285,6 +365,9 @@ COMMANDS: dict[str, Command] = {
     "explain": explain,
     "plan": plan,
     "run": run,
+    "sweep": sweep,
+    "ablate": ablate,
+    "compare": compare,
     "graph": graph,
     "new": new,
     "lsp": lsp,
@@ -313,7 +396,7 @@ def _check_stand_ins(parser: Parser, found: argparse.Namespace) -> None:
 
 
 def _set(parser: Parser) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="the value of a `param`")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a `param`, or a path")
 
 
 def _json(parser: Parser) -> None:

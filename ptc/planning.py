@@ -116,7 +116,7 @@ def _node(graph: Graph, meaning: str, fates: Mapping[str, Forecast]) -> PlannedN
 
 
 def _stage(graph: Graph, node: Node, fate: Forecast, needed: Estimate | None) -> PlannedStage:
-    steps = _steps(graph, node)
+    steps = steps_of(graph, node)
     roles: dict[str, int | None] = {"train": 0, "freeze": 0}
     for model, settings in node.settings["models"].items():
         found = parameters(graph, node.inputs[model])
@@ -186,7 +186,7 @@ def rows(graph: Graph, meaning: str) -> int | None:
     return total
 
 
-def _steps(graph: Graph, node: Node) -> int | None:
+def steps_of(graph: Graph, node: Node) -> int | None:
     budget = node.settings["budget"]
     if budget["unit"] == "steps":
         return int(budget["count"])

@@ -6,6 +6,7 @@ The rendered message on a page is what the checker prints: `pytest --update-spec
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from pages import Fence, fences
 
 from ptc import api
 from ptc.compiler.findings import BY_CODE, CHECKS, Check
+from ptc.experiments.grid import grid
+from ptc.experiments.unmatched import Side, unmatched
 from ptc.lang.diagnostic import Diagnostic
 from ptc.lang.render import render
 
 PAGES = Path(__file__).parent.parent / "docs" / "errors"
 ROOT = Path(__file__).parent.parent
-PARTS = (ROOT / "compiler", ROOT / "ptc" / "probes")
+PARTS = (ROOT / "compiler", ROOT / "ptc" / "probes", ROOT / "ptc" / "experiments")
 """Where findings are made."""
 
 
@@ -30,7 +33,21 @@ def page(code: str) -> str:
 
 COMPANIONS = {"D416": "D411"}
 """What cannot be wrong without something else being said too."""
-AT_RUN = {"N110": api.refused, "N118": lambda result: api.unallowed(result, ())}
+
+
+def swept(result: api.CheckResult) -> api.CheckResult:
+    """What is said of the runs of the sweep that the program's first line asks for."""
+    _, _, *words = shlex.split(result.source.line(1).removeprefix("# ptc "))
+    name, _, values = words[1].partition("=")
+    points = [point[name] for point in grid({name: values}, paired=False)]
+    checked = [(value, api.check_text(result.source.text, settings={name: value})) for value in points]
+    return replace(
+        result,
+        diagnostics=tuple(unmatched([Side(f"{name}={v}", api.compiled(one), one.source) for v, one in checked])),
+    )
+
+
+AT_RUN = {"N110": api.refused, "N118": lambda result: api.unallowed(result, ()), "V708": swept}
 """What `ptc check` never says, and what says it."""
 
 
