@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ptc.experiments.comparison import ClaimResult, Comparison, Range, Result, Row
-from ptc.progress import amount, duration
+from ptc.progress import duration
+from ptc.runtime.bills import amount
 
 SHARES = frozenset({"pass@1", "win rate"})
 """Metrics that are shares: told in percent, and their changes in points."""
