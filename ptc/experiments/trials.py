@@ -13,8 +13,8 @@ from ptc.compiler.graph import Graph, Node
 from ptc.experiments.ablations import Ablation
 from ptc.lang.reading import read
 from ptc.lang.source import Source
-from ptc.runtime.bills import amount
 from ptc.runtime.artifacts import InputWrong
+from ptc.runtime.bills import amount
 from ptc.runtime.profile import Profile, load_profile
 from ptc.runtime.store import Store
 from ptc.stand_ins import StandIns
