@@ -117,8 +117,8 @@ def open_run(store: Store, label: str, program: str) -> Iterator[RunFolder]:
 
 def runs(store: Store) -> list[RunSummary]:
     """All runs of a store, newest first."""
-    folders = sorted(store.runs_folder().glob("*/events.jsonl"), reverse=True)
-    return [summary(store, path.parent) for path in folders]
+    found = [summary(store, path.parent) for path in store.runs_folder().glob("*/events.jsonl")]
+    return sorted(found, key=lambda each: (each.started, each.id), reverse=True)  # a second may see several begin
 
 
 def _claim(stack: ExitStack, store: Store, folder: Path) -> bool:
