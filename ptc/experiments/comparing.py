@@ -180,21 +180,22 @@ def _rank(group: Group, groups: Sequence[Group], name: str, metric: Metric) -> t
 
 
 def _claims(group: Group) -> Iterator[ClaimResult]:
-    found: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[int, str, str]]] = {}
     for run in group.runs:
         for meaning, node in run.history.graph.nodes.items():
             artifact = run.history.artifacts.get(meaning)
             if node.kind == "claim" and artifact is not None:
                 document = json.loads((artifact.path / "verdict.json").read_text(encoding="utf-8"))
                 key = (node.names["stage"], node.names["role"], node.names["eval"])
-                found.setdefault(key, []).append((str(document["verdict"]), str(document["words"])))
+                found.setdefault(key, []).append((run.seed, str(document["verdict"]), str(document["words"])))
     for (stage, role, eval_), verdicts in found.items():
         yield ClaimResult(
             stage=stage,
             role=role,
             eval=eval_,
-            verdicts=tuple(verdict for verdict, _ in verdicts),
-            words=tuple(words for _, words in verdicts),
+            seeds=tuple(seed for seed, _, _ in verdicts),
+            verdicts=tuple(verdict for _, verdict, _ in verdicts),
+            words=tuple(words for _, _, words in verdicts),
         )
 
 

@@ -46,11 +46,12 @@ class Spent(_Document):
 
 
 class ClaimResult(_Document):
-    """What became of a claim in the runs of a row, a verdict for each seed."""
+    """What became of a claim in the runs of a row, a verdict for each seed that came so far."""
 
     stage: str
     role: str
     eval: str
+    seeds: tuple[int, ...]
     verdicts: tuple[str, ...]
     words: tuple[str, ...]
 

@@ -20,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--fore); background: var
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 12rem }
-pre { overflow-x: auto; border-left: 3px solid var(--line); padding: .5rem 1rem; font-size: 13px }
+pre { white-space: pre-wrap; border-left: 3px solid var(--line); padding: .5rem 1rem; font-size: 13px }
 pre.error { border-color: var(--wrong) }
 .soft { color: var(--soft) }
 svg { max-width: 100%; height: auto }

@@ -113,4 +113,6 @@ def claim_lines(comparison: Comparison) -> Iterator[str]:
         for words, names in verdicts.items():
             who = "all" if len(names) == len(comparison.rows) > 1 else ", ".join(names)
             claim = next(claim for _, claim in results if claim.words == words)
-            yield from (f"  {who}: {verdict}, {said}" for verdict, said in zip(claim.verdicts, words, strict=True))
+            for seed, verdict, said in zip(claim.seeds, claim.verdicts, words, strict=True):
+                which = f", seed {seed}" if len(words) > 1 else ""
+                yield f"  {who}{which}: {verdict}, {said}"
