@@ -65,7 +65,7 @@ MEASURES: tuple[Measure, ...] = (
         "The entropy as a share of that of the first steps.",
         "positive",
         "guard entropy_kept >= 10% over 10 steps",
-        usual=Usual("ge", 0.05, 10, "rewards"),
+        usual=Usual("ge", 0.1, 10, "rewards"),
     ),
     Measure(
         "kl",

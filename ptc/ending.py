@@ -23,6 +23,7 @@ from ptc.runtime.bills import amount
 from ptc.runtime.costs import cost_of
 from ptc.runtime.executor import Outcome
 from ptc.runtime.history import history
+from ptc.runtime.monitors.record import warnings
 from ptc.runtime.store import Store
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -64,9 +65,25 @@ def show(console: Console, graph: Graph, store: Store, outcome: Outcome, command
         console.print(table(rows))
         for line in (*measured(rows), "", *bills.lines(graph, outcome.artifacts, provenance)):
             console.print(Text(line), soft_wrap=True)
+    for line in warned(graph, store, outcome):
+        console.print(Text(line), soft_wrap=True)
     console.print()
     for name, text in places(graph, store, outcome, command):
         console.print(Text(f"{name:<9} {text}"), soft_wrap=True)
+
+
+def warned(graph: Graph, store: Store, outcome: Outcome) -> Iterator[str]:
+    """What the monitors said of stages that trained in this run, once more where the eye ends up."""
+    here = history(store, outcome.folder)
+    trained = [meaning for meaning, node in graph.nodes.items() if node.kind == "train"]
+    said = [
+        f"warning   {graph.nodes[meaning].label}: {row['words']}"
+        for meaning in trained
+        if meaning not in outcome.reused
+        for row in warnings(here.rows(meaning))
+        if row["level"] == "warning"
+    ]
+    yield from ("", *said) if said else ()
 
 
 # The table -----------------------------------------------------------------------------------------------------------

@@ -97,13 +97,10 @@ class Monitors:
 
     def _measured(self, guard: Guard) -> float | None:
         """The median over the last steps of a guard; None before it has been answered for so many steps."""
-        value = SERIES[guard.measure](self._rows, len(self._rows), guard.about)
-        if value is None and guard not in self._windows:
-            return None
-        window = [*self._windows.get(guard, ()), value][-guard.over :]
-        self._windows[guard] = window
-        known = [each for each in window if each is not None]
-        return median(known) if known and len(window) == guard.over else None
+        window = answered(guard, self._rows, len(self._rows), self._windows.get(guard, []))
+        if window:
+            self._windows[guard] = window
+        return compared(guard, window)
 
     def asks(self, measure: str) -> bool:
         """Whether a guard is about it."""
@@ -128,6 +125,18 @@ class Monitors:
         self._rows, windows = document["rows"], document["windows"]
         self._windows = {guard: windows[_key(guard)] for guard in self._guards if _key(guard) in windows}
         self._broken = {guard for guard in self._guards if _key(guard) in document["broken"]}
+
+
+def answered(guard: Guard, rows: Sequence[Row], end: int, window: list[float | None]) -> list[float | None]:
+    """The window of a guard after one more row; it begins with the first that says anything."""
+    value = SERIES[guard.measure](rows, end, guard.about)
+    return [*window, value][-guard.over :] if window or value is not None else []
+
+
+def compared(guard: Guard, window: Sequence[float | None]) -> float | None:
+    """The median over a window; None as long as it is shorter than it is to be, or where none says anything."""
+    known = [value for value in window if value is not None]
+    return median(known) if known and len(window) == guard.over else None
 
 
 def named(guard: Guard) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ptc.compiler import monitors as known
-from ptc.compiler.graph import Guard
+from ptc.compiler.graph import Guard, Node
 from ptc.runtime.monitors.monitors import Firing, Monitors
+from ptc.runtime.monitors.record import curves
 from ptc.runtime.monitors.remedies import REMEDIES
 from ptc.runtime.monitors.series import SERIES
 from ptc.runtime.monitors.trends import climb, falls, rises
@@ -185,3 +186,17 @@ def test_noise_hardly_ever_fires() -> None:
     """1,000 steady stages, all monitors: a false alarm in at most 0.5 % of them."""
     alarms = [found for seed in range(1_000) if (found := fired(steady(seed), guards()))]
     assert len(alarms) <= 5, {each.guard.measure for found in alarms for each in found}
+
+
+def test_the_record_has_the_curve_that_was_compared_and_where_it_fired() -> None:
+    limits = (Guard("kl-budget", "kl", "le", 0.2, over=2), Guard("entropy-collapse", "entropy", "ge", 0.1))
+    values = (0.1, 0.1, 0.5, 0.7)
+    seen, logged = Monitors(limits), list[dict[str, object]]()
+    for step, value in enumerate(values, start=1):
+        logged.append({"node": "n", "step": step, "loss": 1.0, "kl": value})
+        logged += [{"node": "n", **firing.row} for firing in seen.see(step, {"kl": value})]
+    again = [*logged, logged[-2]]  # killed behind its last checkpoint, it told of this step twice
+    kl, entropy = curves(Node("train", 1, {}, {}, guards=limits), again)
+    assert kl.points == ((2, 0.1), (3, 0.3), (4, pytest.approx(0.6)))
+    assert [row["step"] for row in kl.fired] == [3]
+    assert not entropy.points and not entropy.fired
