@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ptc.compiler import core
 from ptc.compiler.allowances import encloses
 from ptc.compiler.following import begun, followed
 from ptc.compiler.graph import Graph, Guard, Json, Node, Watch
 from ptc.compiler.guards import usual
-from ptc.compiler.lineage import Lineage, beneath
+from ptc.compiler.lineage import Lineage, bare, beneath, root
 from ptc.compiler.meaning import PURPOSE, SEMANTICS, Meanings, chain, passing, seed_of
 from ptc.compiler.monitors import BY_NAME
 from ptc.compiler.protecting import bound
@@ -23,7 +24,12 @@ from ptc.compiler.scorers import judges
 
 GATE_PROMPTS = 64
 WATCH_PROMPTS = 128
-OBSERVERS = ("pass_rate", "reward", "win_rate", "bits_per_character", "claim", "gate")
+EVIDENCE_PROMPTS = 64
+EVIDENT = ("pass_rate", "reward")
+"""Kinds of evals on whose prompts there is evidence: one model writes, and attempts are scored one by one."""
+GROUP = 8
+"""The size of the group for which the rate of informative ones is given."""
+OBSERVERS = ("pass_rate", "reward", "win_rate", "bits_per_character", "evidence", "claim", "gate")
 AGAIN = ("replay", "refill")
 """Steps that draw for later batches: of a single draw they change nothing."""
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -42,6 +48,10 @@ class _Lowering:
     """The nodes that a stage's node waits for, by its meaning."""
     watches: dict[str, tuple[Watch, ...]] = field(default_factory=dict)
     guards: dict[str, tuple[Guard, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        return Lineage(self.program)
 
     def measured(self, measured: core.Eval, model: core.Model, stage: core.Stage, point: str, draw: int = 1) -> str:
         """The node that takes an eval of a model. One model is measured once, however many stages ask."""
@@ -80,6 +90,35 @@ class _Lowering:
         names = {"stage": stage.name, "eval": eval_.name, "role": claim.role}
         label = f"{stage.name} {claim.role} {eval_.name}"
         return self.meanings.add(Node("claim", SEMANTICS["claim"], settings, inputs, label, names=names))
+
+    def evidences(self, stage: core.Stage, claim: core.Claim) -> Iterator[str]:
+        """Evidence behind a claim: at the exit, and at what the claim compares it with."""
+        if claim.eval.kind in EVIDENT and stage.model.type.head == "language":
+            yield self.evidence(stage, claim.eval, stage.model, "exit")
+            if claim.role == "consolidates" and claim.carrier is not None:
+                yield self.evidence(stage, claim.eval, claim.carrier, "carrier")
+            else:
+                yield self.evidence(stage, claim.eval, stage.learner.init, "entry")
+
+    def evidence(self, stage: core.Stage, measured: core.Eval, model: core.Model, point: str) -> str:
+        """What a model is like on a few prompts of an eval, against what its own stage and its line began with."""
+        made_in = self.lineage.stage_of(model)
+        start = model if made_in is None else bare(made_in.learner.init)
+        rows = {"rows": self.meanings.of(measured.source)}
+        few = Node("take", SEMANTICS["take"], {"count": EVIDENCE_PROMPTS}, rows, "evidence prompts")
+        inputs = {
+            "prompts": self.meanings.add(few),
+            "model": self.meanings.of(model),
+            "start": self.meanings.of(start),
+            "root": self.meanings.of(root(model)),
+            "counts": self.measured(measured, model, stage, point),
+        }
+        left_out = {"n", "scaffold", *(("verifier", "scorers") if judges(measured.scorers, standing=True) else ())}
+        counted = self.meanings.nodes[inputs["counts"]].settings
+        settings = {name: value for name, value in counted.items() if name not in left_out} | {"group": GROUP}
+        names = {"stage": stage.name, "eval": measured.name, "point": point, "model": model.name}
+        label = f"evidence of {measured.name} at {model.name or 'model'}"
+        return self.meanings.add(Node("evidence", SEMANTICS["evidence"], settings, inputs, label, names=names))
 
     def gate(self, stage: core.Stage, gate: core.Gate) -> str:
         """A gate's node: a source is drawn once with the entry weights, an eval is measured at entry or exit."""
@@ -195,13 +234,15 @@ def lower(program: core.Program) -> Graph:
     meanings = lowering.meanings
     for stage in program.stages:
         meanings.stages.update({id(model): stage for model in stage.results.values()})
-    needed, lineage = _needed(program), Lineage(program)
+    needed, lineage = _needed(program), lowering.lineage
     for stage in program.stages:
         if stage not in needed:
             continue
         trained = lowering.stage(stage)
         lowering.roots.append(trained)
         lowering.roots.extend(lowering.claim(stage, claim) for claim in stage.claims)
+        for claim in stage.claims:
+            lowering.roots.extend(lowering.evidences(stage, claim))
         ensures = [lowering.gate(stage, gate) for gate in stage.gates if gate.when == "ensure"]
         ensures += [lowering.protection(stage, protect, origin) for protect, origin in bound(program, stage, lineage)]
         for ensured in ensures:

@@ -59,6 +59,7 @@ SEMANTICS = {
     "checkpoint": 1,
     "result": 1,
     "tokenizer_of": 1,
+    "evidence": 1,
     "sample": 1,
     "score": 1,
     "train": 3,

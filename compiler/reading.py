@@ -41,7 +41,7 @@ def _asked(node: Node, source: str) -> Iterator[str]:
         yield from _learned(node.settings)
     elif node.kind == "bits_per_character":
         yield from ("prompt", *node.settings["columns"])
-    elif node.kind in ("sample", "pass_rate", "win_rate", "reward"):
+    elif node.kind in ("sample", "pass_rate", "win_rate", "reward", "evidence"):
         yield "prompt"
     else:
         yield from _columns(node.settings)

@@ -87,7 +87,7 @@ class _Shrinking:
         settings = dict(node.settings)
         if meaning in self._pinned:
             settings["stand_in"] = self._pinned[meaning]
-        if node.kind in ("pass_rate", "reward", "win_rate", "score"):
+        if node.kind in ("pass_rate", "reward", "win_rate", "score", "evidence"):
             settings = self._measured(settings)
         if node.kind == "extern_source" and not self._may_call(settings["target"]):
             self.stubbed.append(f"{settings['target']} (rows of Python that is not allowed)")
@@ -301,6 +301,7 @@ SMALLER: Mapping[str, Callable[[dict[str, Json]], dict[str, Json]]] = {
     "replay": _at_most(window=1),
     "bpe": _at_most(vocabulary=VOCABULARY),
     "claim": _at_most(k=ATTEMPTS),
+    "evidence": _at_most(group=ATTEMPTS),
     "new_model": _new_model,
     "lora": _lora,
     "export": _export,

@@ -23,6 +23,7 @@ from ptc.runtime.bills import amount
 from ptc.runtime.costs import cost_of
 from ptc.runtime.executor import Outcome
 from ptc.runtime.history import history
+from ptc.runtime.ledger import ledger, lines, undoing
 from ptc.runtime.monitors.record import warnings
 from ptc.runtime.store import Store
 
@@ -65,6 +66,8 @@ def show(console: Console, graph: Graph, store: Store, outcome: Outcome, command
         console.print(table(rows))
         for line in (*measured(rows), "", *bills.lines(graph, outcome.artifacts, provenance)):
             console.print(Text(line), soft_wrap=True)
+    for line in kept_and_undone(graph, outcome):
+        console.print(Text(line), soft_wrap=True)
     for line in warned(graph, store, outcome):
         console.print(Text(line), soft_wrap=True)
     console.print()
@@ -206,6 +209,15 @@ def _value(summary: Mapping[str, float] | None, name: str) -> str:
     if summary is None or name not in summary:
         return ""
     return f"{summary[name]:.1%}" if name.startswith("pass@") else f"{summary[name]:.3f}"
+
+
+def kept_and_undone(graph: Graph, outcome: Outcome) -> Iterator[str]:
+    """The ledger of each eval that says more than its claims do: what was measured of three models or more, or what a
+    stage undid; also of a run that a gate has stopped."""
+    telling = tuple(each for each in ledger(graph, outcome.artifacts) if len(each.points) > 2 or undoing((each,)))
+    if telling and outcome.exit_code in (0, 4):
+        yield ""
+        yield from lines(telling)
 
 
 # Where everything is -------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ SHOWN: Mapping[str, str] = {
 }
 """Metrics worth a reader's glance, in this order, and how they are written."""
 
-LONG_KINDS = frozenset({"train", "sample", "pass_rate", "bits_per_character", "score", "bpe", "gym"})
+LONG_KINDS = frozenset({"train", "sample", "pass_rate", "bits_per_character", "evidence", "score", "bpe", "gym"})
 """Kinds that may take long enough for their start to be worth a line."""
 QUIET_SECONDS = 15.0
 """Without a terminal, a running node says no more often than this how far it is."""

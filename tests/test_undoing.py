@@ -1,4 +1,5 @@
-"""A stage that undoes what an earlier one learned: `protect` stops the run, and says where the weights lie."""
+"""A stage that undoes what an earlier one learned: the ledger shows it, `protect` stops the run and says where the
+weights lie."""
 
 from __future__ import annotations
 
@@ -69,18 +70,30 @@ def run(folder: Path, protect: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=dict(os.environ), text=True, capture_output=True, check=False)
 
 
+UNDOING = re.compile(
+    r"^skill +echoing .*: echoing undid ([\d.]+) points \[([\d.]+), ([\d.]+)\] of the ([\d.]+) that sharp", re.MULTILINE
+)
+
+
 @pytest.mark.slow
-def test_what_a_stage_undoes_stops_the_run_and_names_what_to_go_back_to(tmp_path: Path) -> None:
+def test_what_a_stage_undoes_is_seen_and_stops_a_run_that_protects_it(tmp_path: Path) -> None:
+    free = run(tmp_path, "")
+    assert free.returncode == 0, free.stderr
+    undone = UNDOING.search(free.stdout)
+    assert undone is not None, free.stdout
+    lost, low, high = (float(undone[place]) for place in (1, 2, 3))
+    assert 3 < low <= lost <= high
+    ledger = re.findall(r"^skill +(\w+) +[\d.]+% \[", free.stdout, re.MULTILINE)
+    assert ledger == ["base", "cold", "sharp", "echoing", "again"]  # measured again wherever the claim goes on
+
     stopped = run(tmp_path, "protect skill within 3 points from sharp")
     assert stopped.returncode == 4, stopped.stderr
     said = re.search(
-        r"skill within 3 points from sharp: changed by -([\d.]+) points \[-[\d.]+, -([\d.]+)\]", stopped.stderr
+        r"skill within 3 points from sharp: changed by -([\d.]+) points \[-([\d.]+), -([\d.]+)\]", stopped.stderr
     )
-    assert said is not None and float(said[2]) > 3, stopped.stderr
+    assert said is not None and [float(each) for each in said.groups()] == [lost, high, low]
     (path,) = re.findall(r'local\.model\("([^"]+)"\)', stopped.stderr)
     assert json.loads((tmp_path / path / "config.json").read_text())["hidden_size"] == 48
-    assert "again" not in stopped.stdout  # what comes after is not begun
-
-    unprotected = run(tmp_path, "report skill")
-    assert unprotected.returncode == 0, unprotected.stderr
-    assert "reused   sharp (train)" in unprotected.stdout and "finished again (train)" in unprotected.stdout
+    again = UNDOING.search(stopped.stdout)
+    assert again is not None and again[0] == undone[0]  # what was undone stands beside what stopped it
+    assert not re.search(r"^skill +again", stopped.stdout, re.MULTILINE)  # what comes after is not begun

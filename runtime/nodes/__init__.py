@@ -42,6 +42,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "reward": ("evals", "reward"),
     "win_rate": ("wins", "win_rate"),
     "bits_per_character": ("likelihoods", "bits_per_character"),
+    "evidence": ("evidence", "evidence"),
     "claim": ("claims", "claim"),
     "gate": ("gates", "gate"),
     "export": ("export", "export"),

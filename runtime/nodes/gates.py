@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime.artifacts import Artifact, Context, InputWrong, InvariantBroken
-from ptc.runtime.intervals import MEAN, RATE, RATIO, Interval, interval
+from ptc.runtime.intervals import MEAN, RATE, Interval, interval
+from ptc.runtime.measured import Measured
 from ptc.runtime.nodes.divergence import divergences
 from ptc.runtime.nodes.protection import protection
 from ptc.runtime.nodes.verdicts import VERDICT_FILE, Verdict
-from ptc.runtime.remedies import JUDGED
-from ptc.runtime.statistics import Reals, pass_at_k
-from ptc.runtime.tables import COUNTS_FILE, column, read_rows, read_table
+from ptc.runtime.statistics import Reals
+from ptc.runtime.tables import column, read_rows
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "ge": operator.ge,
@@ -70,7 +70,7 @@ def _measure(measure: str, inputs: Mapping[str, Artifact], context: Context) -> 
             spread = informative_groups(read_rows(inputs["rows"]))
             return interval(RATE, spread), len(spread)
         case "value":
-            return _value(read_table(inputs["counts"].path / COUNTS_FILE))
+            return Measured.of(inputs["counts"]).value()
         case "kl":
             found = divergences(read_rows(inputs["rows"]), inputs["model"].path, inputs["reference"].path, context)
             return interval(MEAN, found), len(found)
@@ -86,21 +86,6 @@ def informative_groups(rows: pa.Table) -> Reals:
     for group, reward in zip(column(rows, "group"), column(rows, "reward"), strict=True):
         rewards[group] |= set() if reward is None else {reward}
     return np.array([float(len(values) > 1) for values in rewards.values()])
-
-
-def _value(counts: pa.Table) -> tuple[Interval, int]:
-    """pass@1 of a pass rate; bits per character; the mean of other scores."""
-    if "bits" in counts.column_names:
-        bits, characters = (np.array(column(counts, name), dtype=np.float64) for name in ("bits", "characters"))
-        return interval(RATIO, bits, characters), counts.num_rows
-    if "correct" not in counts.column_names:
-        scores = np.array([score for score in column(counts, "mean_score") if score is not None], dtype=np.float64)
-        if not len(scores):
-            raise InvariantBroken(f"a gate needs prompts that could be judged, and there are none: {JUDGED}")
-        return interval(RATE if "won" in counts.column_names else MEAN, scores), len(scores)
-    n, correct = (np.array(column(counts, name), dtype=np.int64) for name in ("n", "correct"))
-    judged = n >= 1
-    return interval(RATE, pass_at_k(n[judged], correct[judged], 1)), int(judged.sum())
 
 
 def _number(value: float) -> str:

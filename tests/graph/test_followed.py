@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from graph_programs import HEAD, graph, named, stage
+from graph_programs import HEAD, graph, named, of_kind, stage
 
 from ptc.compiler.graph import Graph
 
@@ -70,3 +70,25 @@ def test_measuring_changes_no_stage() -> None:
     plain, claimed = (graph(HEAD + warm(claims) + LATER + LAST) for claims in ("", CLAIMED))
     for name in ("warm", "later", "last"):
         assert named(plain, name).meaning == named(claimed, name).meaning
+
+
+def test_evidence_compares_with_the_start_of_the_stage_and_of_the_line() -> None:
+    second = stage("second", "train policy = warm minimize sft(demos, policy)", "reshapes skill")
+    found = graph(HEAD + warm(CLAIMED) + second)
+    taken = {found.nodes[node.inputs["model"]].label: node for node in of_kind(found, "evidence")}
+    compared = {
+        label: tuple(found.nodes[node.inputs[name]].label for name in ("start", "root"))
+        for label, node in taken.items()
+    }
+    assert compared == {"base": ("base", "base"), "warm": ("base", "base"), "second": ("warm", "base")}
+    assert len(of_kind(found, "evidence")) == 3  # the exit of one stage is the entry of the next
+    for node in taken.values():
+        assert found.nodes[node.inputs["counts"]].inputs["model"] == node.inputs["model"]
+        assert found.nodes[node.inputs["counts"]].settings["seed"] == node.settings["seed"]
+
+
+def test_there_is_no_evidence_without_attempts_that_are_scored_one_by_one() -> None:
+    bits = "eval likely = bits_per_character(tasks |> slice(80%, 100%) |> respond(.answer))\n"
+    found = graph(HEAD + bits + warm("expands likely") + LATER)
+    assert of_kind(found, "evidence") == []
+    assert len(of_kind(found, "bits_per_character")) == 3

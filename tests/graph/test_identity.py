@@ -95,7 +95,13 @@ def test_the_students_budget_changes_the_student_alone() -> None:
         if downstream & set(node.inputs.values()):
             downstream.add(meaning)
     assert set(before.nodes) - set(after.nodes) == downstream
-    assert {before.nodes[meaning].kind for meaning in downstream} == {"train", "pass_rate", "claim", "export"}
+    assert {before.nodes[meaning].kind for meaning in downstream} == {
+        "train",
+        "pass_rate",
+        "evidence",
+        "claim",
+        "export",
+    }
 
 
 def test_a_setting_changes_what_comes_after_it_alone() -> None:
