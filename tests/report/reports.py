@@ -23,6 +23,9 @@ from ptc.report.sections import (
 UP = Estimate(value=0.19, low=0.16, high=0.22)
 
 
+AMOUNTS = cost.Amounts(device_seconds=1.5, sampled_tokens=1, read_tokens=2, trained_tokens=3, flops=10**15)
+
+
 def handmade(text: str = "plain", state: str = "done", count: int = 3) -> Report:
     """Of a run with one stage of each fate; `count` prompts."""
     stages = tuple(_stage(text, number) for number in range(2))
@@ -169,6 +172,20 @@ def handmade(text: str = "plain", state: str = "done", count: int = 3) -> Report
                 ),
             ),
             totals={"training": 1.5, "measuring": 0.2},
+            whole=AMOUNTS,
+            measuring=cost.Measuring(cost=AMOUNTS, share=0.1, share_of_flops=0.1, by_kind={text: AMOUNTS}),
+            gains=(
+                cost.Gain(
+                    stage=text,
+                    eval=text,
+                    points=12.0,
+                    cost=AMOUNTS,
+                    per_million_tokens=1.0,
+                    per_petaflop=None,
+                    per_device_minute=2.0,
+                ),
+            ),
+            words=(f"measuring  {text}",),
         ),
         findings=findings.Findings(
             findings=(
