@@ -70,6 +70,12 @@ def report(claims: Sequence[Claimed]) -> Iterator[str]:
     yield from confusion.by_distance(claims)
     yield "\n## Wrong verdicts\n"
     yield from confusion.wrong(claims)
+    yield f"\nClaims to reshape where pass@1 rises and attrition is above its limit: {confusion.lost_support(claims)}."
+    yield "A loss that is sure refutes them; one that may be does not hold them up."
+    yield "\n## Why entries are drawn twice\n"
+    yield f"Newly solved prompts, of {PROMPTS}, by the use of the second draw, over all claims to expand. Entry and"
+    yield "exit are sampled from the same seeds, the second draw is not:\n"
+    yield from confusion.by_draws(claims)
     yield "\n## In words\n\nWhat stages did, and what their claim to expand says that was measured:\n"
     yield from confusion.by_word(claims)
     yield "\n## Stage by stage\n\nHalf-widths from the limit, and the verdict:\n"

@@ -97,3 +97,5 @@ def test_verdicts_on_trained_stages_are_as_good_as_promised(tmp_path: Path) -> N
     assert len(claims) == 11
     assert all(promise.kept for promise in confusion.promises(claims))
     assert {each.verdict for each in claims} >= {"supported", "refuted"}
+    still = next(each for each in claims if each.design.name == "still" and each.truth.role == "expands")
+    assert still.verdict == "undecided" and np.array_equal(still.solved["entry"], still.solved["exit"])

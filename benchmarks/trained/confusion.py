@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.stats import binom
 
+from ptc.runtime.intervals import NEWLY_SOLVED, Statistic, interval
+from trained.recipes import PROMPTS
 from trained.stages import Claimed
-from trained.truths import CONDITIONS
+from trained.truths import CONDITIONS, NOTHING
 
 VERDICTS = ("supported", "undecided", "refuted")
 FAR = 4.0
@@ -102,6 +104,40 @@ def wrong(claims: Sequence[Claimed]) -> Iterator[str]:
             values = ", ".join(f"{name} {value:+.4f}" for name, value in each.truth.values.items())
             stage = f"`{each.design.name}`, {each.design.doses[each.place]} steps"
             yield _line([stage, each.truth.role, each.verdict, values, f"{each.truth.distance:+.2f}"])
+
+
+def lost_support(claims: Sequence[Claimed]) -> str:
+    """What becomes of claims to reshape where pass@1 rises and more is lost than may be."""
+    of = [each for each in claims if each.truth.role == "reshapes"]
+    some = [each for each in of if each.truth.away["Δpass@1"] > 0 > each.truth.away["attrition"]]
+    found = Counter(each.verdict for each in some)
+    return f"{len(some)}: {', '.join(f'{found[verdict]} {verdict}' for verdict in VERDICTS)}"
+
+
+FIRST = Statistic(lambda before, after: (1 - before) * after, lambda before, after: np.ones_like(before))
+WAYS: Mapping[str, tuple[Statistic, tuple[str, ...]]] = {
+    "none": (FIRST, ("entry", "exit")),
+    "what the first draw chose is compared with it": (NEWLY_SOLVED, ("entry", "again", "exit")),
+    "it chooses, the first draw is compared": (NEWLY_SOLVED, ("again", "entry", "exit")),
+}
+"""What a second draw at entry can be used for, when newly solved prompts are counted."""
+
+
+def by_draws(claims: Sequence[Claimed]) -> Iterator[str]:
+    """How each way counts newly solved prompts, over all stages that claim to expand."""
+    yield from _head("second draw", "too many, on average", "none, but said for sure", "some, but denied for sure")
+    expanding = [each for each in claims if each.truth.role == "expands"]
+    for words, (statistic, sides) in WAYS.items():
+        excess, said, denied = 0.0, 0, 0
+        for each in expanding:
+            measured, away = (
+                interval(statistic, *(each.solved[side] for side in sides)),
+                each.truth.away["newly solved"],
+            )
+            excess += (measured.value - each.truth.values["newly solved"]) * PROMPTS / len(expanding)
+            said += away <= NOTHING and measured.low > 0
+            denied += away >= -NOTHING and measured.high < 0
+        yield _line([words, f"{excess:+.1f} prompts", str(said), str(denied)])
 
 
 def by_stage(claims: Sequence[Claimed]) -> Iterator[str]:

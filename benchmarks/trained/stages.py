@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from populations import Population
+from populations import Population, Reals
 
 from ptc import api
 from ptc.compiler.graph import Graph, Node
@@ -19,6 +18,7 @@ from ptc.runtime.artifacts import Artifact
 from ptc.runtime.executor import execute
 from ptc.runtime.profile import Profile
 from ptc.runtime.store import Store
+from ptc.runtime.tables import COUNTS_FILE, column, read_table
 from trained.recipes import PROMPTS, Design, program
 from trained.truths import Truth, did, truth
 from trained.words import LESSONS, Row, chances, drawn
@@ -39,6 +39,8 @@ class Claimed:
     did: str
     measured: str
     """Both in the words of a verdict: what the stage did, and what was measured."""
+    solved: Mapping[str, Reals]
+    """Whether each prompt was solved, in each measurement: `entry` or `carrier`, `again`, `exit`."""
 
     @property
     def right(self) -> bool:
@@ -50,7 +52,7 @@ class Laboratory:
     """A folder with rows, programs and the store that they share."""
 
     folder: Path
-    known: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    known: dict[str, Reals] = field(default_factory=dict)
     """Chances by checkpoint."""
 
     def __post_init__(self) -> None:
@@ -89,12 +91,20 @@ class Laboratory:
         assert said is not None, document["words"]
         measured = said[1].replace("no measurable change", "nothing")
         exact = truth(document["role"], population, PROMPTS)
-        return Claimed(design, place, exact, document["verdict"], did(population, PROMPTS), measured)
+        solved = {side: _solved(artifacts[meaning]) for side, meaning in node.inputs.items()}
+        return Claimed(design, place, exact, document["verdict"], did(population, PROMPTS), measured, solved)
 
-    def _chances(self, model: Artifact) -> NDArray[np.float64]:
+    def _chances(self, model: Artifact) -> Reals:
         if model.digest not in self.known:
             self.known[model.digest] = chances(model.path)
         return self.known[model.digest]
+
+
+def _solved(counts: Artifact) -> Reals:
+    """By prompt, in the order of their identities."""
+    table = read_table(counts.path / COUNTS_FILE)
+    found = sorted(zip(column(table, "prompt_id"), column(table, "correct"), strict=True))
+    return np.array([correct > 0 for _, correct in found], dtype=np.float64)
 
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
