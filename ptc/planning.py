@@ -5,16 +5,19 @@ Pydantic stands at the border: `Plan` is the document that ``ptc plan --json`` p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ptc import powers
+from ptc.amounts import measuring_share, parameters, rows, sampled_tokens, steps_of
 from ptc.compiler import names
 from ptc.compiler.graph import Graph, Json, Node
 from ptc.compiler.memory import Estimate, spelled
+from ptc.powers import PlannedEval
 from ptc.runtime.forecast import Forecast, forecast
 from ptc.runtime.learning_rates import OptimizerSettings
 from ptc.runtime.profile import Profile
@@ -80,6 +83,11 @@ class Plan(_Document):
     profile: dict[str, Any]
     nodes: tuple[PlannedNode, ...]
     stages: tuple[PlannedStage, ...]
+    evals: tuple[PlannedEval, ...]
+    """What is claimed, protected, gated or reported, and what it can decide; empty without the packages of a run."""
+    measuring: float | None
+    """The share of measuring in all tokens that are sampled, every attempt as long as it may be; None where there are
+    none, or data must be read first."""
 
     @property
     def reused(self) -> int:
@@ -97,7 +105,17 @@ def make_plan(
         profile=profile.model_dump(mode="json"),
         nodes=tuple(_node(graph, meaning, fates) for meaning in graph.nodes),
         stages=tuple(_stage(graph, node, fates[meaning], (needs or {}).get(node.label)) for meaning, node in stages),
+        evals=tuple(_evals(graph, store, fates)),
+        measuring=measuring_share(graph),
     )
+
+
+def _evals(graph: Graph, store: Store, fates: Mapping[str, Forecast]) -> Iterator[PlannedEval]:
+    """Planning needs none of what a run needs; only what is measured there is judged with NumPy."""
+    if all(find_spec(name) is not None for name in ("numpy", "scipy", "pyarrow")):
+        from ptc.deciding import planned_evals
+
+        yield from planned_evals(graph, store, fates, rows)
 
 
 def _node(graph: Graph, meaning: str, fates: Mapping[str, Forecast]) -> PlannedNode:
@@ -116,7 +134,7 @@ def _node(graph: Graph, meaning: str, fates: Mapping[str, Forecast]) -> PlannedN
 
 
 def _stage(graph: Graph, node: Node, fate: Forecast, needed: Estimate | None) -> PlannedStage:
-    steps = steps_of(graph, node)
+    updates = steps_of(graph, node)
     roles: dict[str, int | None] = {"train": 0, "freeze": 0}
     for model, settings in node.settings["models"].items():
         found = parameters(graph, node.inputs[model])
@@ -127,14 +145,14 @@ def _stage(graph: Graph, node: Node, fate: Forecast, needed: Estimate | None) ->
         name=node.label,
         claims=tuple(_claims(graph, node.label)),
         action=fate.action,
-        steps=steps,
+        steps=updates,
         trained=trained,
         frozen=frozen,
         models=dict(_models(node)),
-        sampled_tokens=_sampled_tokens(node, steps),
+        sampled_tokens=sampled_tokens(node, updates),
         memory=None if needed is None else needed.peak,
         memory_parts={} if needed is None else {part.name: part.bytes for part in needed.counted},
-        learning_rates=_learning_rates(node, steps),
+        learning_rates=_learning_rates(node, updates),
         settings=tuple(_settings(node)),
     )
 
@@ -159,67 +177,6 @@ def _claims(graph: Graph, stage: str) -> Iterator[str]:
     for node in graph.nodes.values():
         if node.kind == "claim" and node.names.get("stage") == stage:
             yield f"{node.names['role']} {node.names['eval']}"
-
-
-# Counting ------------------------------------------------------------------------------------------------------------
-
-
-_NO_ROWS = frozenset(("model", "tokenizer", "other", "partner"))
-"""Inputs of a step that bring none of its rows."""
-
-
-def rows(graph: Graph, meaning: str) -> int | None:
-    """How many rows a source has at most; None where a file must be read to know."""
-    node = graph.nodes[meaning]
-    inputs = [rows(graph, source) for role, source in node.inputs.items() if role not in _NO_ROWS]
-    if node.kind == "gym":
-        return int(node.settings["size"])
-    if not inputs or None in inputs:
-        return None
-    total = sum(count for count in inputs if count is not None)
-    if node.kind == "slice":
-        return math.ceil(total * float(node.settings["to"] - node.settings["from"]))
-    if node.kind == "take":
-        return min(total, int(node.settings["count"]))
-    if node.kind == "sample":
-        return total * int(node.settings["n"])
-    return total
-
-
-def steps_of(graph: Graph, node: Node) -> int | None:
-    budget = node.settings["budget"]
-    if budget["unit"] == "steps":
-        return int(budget["count"])
-    first = node.settings["terms"][0]["source"]
-    available = rows(graph, node.inputs[first])
-    if available is None:
-        return None
-    return math.ceil(float(budget["count"]) * math.ceil(available / int(node.settings["batch"][first]["count"])))
-
-
-def _sampled_tokens(node: Node, steps: int | None) -> int | None:
-    if steps is None:
-        return None
-    total = 0
-    for source, flow in node.settings["flows"].items():
-        for step in flow:
-            if step["op"] == "sample":
-                total += steps * node.settings["batch"][source]["count"] * step["n"] * step["max_tokens"]
-    return total
-
-
-def parameters(graph: Graph, meaning: str) -> int | None:
-    """Parameters of a model, from the shape it is made with; None where a checkpoint must be read to know."""
-    node = graph.nodes[meaning]
-    if node.kind == "train":
-        return parameters(graph, node.inputs[node.settings["result"]])
-    if node.kind != "new_model":
-        return None
-    shape = node.settings
-    hidden, heads, kv_heads, head = shape["hidden"], shape["heads"], shape["kv_heads"], shape["head_dim"]
-    attention = 2 * hidden * heads * head + 2 * hidden * kv_heads * head
-    norms = 2 * hidden + (2 * head if shape["family"] == "qwen3" else 0)
-    return int(shape["layers"] * (attention + 3 * hidden * shape["intermediate"] + norms) + hidden)
 
 
 # Settings ------------------------------------------------------------------------------------------------------------
@@ -272,6 +229,11 @@ def lines(plan: Plan) -> Iterator[str]:
     place = f"{plan.profile['devices']} × {plan.profile['device']}"
     for stage in plan.stages:
         yield from _stage_lines(stage, place, plan.profile["memory"])
+        yield ""
+    if plan.evals:
+        yield from powers.lines(plan.evals)
+        if plan.measuring is not None:
+            yield f"measuring: {plan.measuring:.0%} of the tokens sampled, if every attempt is as long as it may be"
         yield ""
     width = max(len(_title(node)) for node in plan.nodes)
     for node in plan.nodes:

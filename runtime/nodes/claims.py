@@ -154,6 +154,8 @@ def judge_bits(role: str, before: Reals, after: Reals, characters: Reals, tolera
     result: Result = "supported" if low > limit else "refuted" if high < limit else "undecided"
     measured = "fewer bits" if change.high < 0 else "more bits" if change.low > 0 else "no measurable change"
     words = in_words(role.removesuffix("s"), measured, False, f"{spelled(change)} bits per character")
+    reach = kept if role == "consolidates" else change
+    words = with_reach(words, result, f"{reach.half_width:.3f}", len(before))
     return Verdict(result, words, numbers, {"Δbits per character": change, "retention": kept})
 
 

@@ -22,7 +22,7 @@ from ptc.runtime.intervals import (
     in_spreads,
     interval,
 )
-from ptc.runtime.nodes.verdicts import Result, Verdict, in_words, spelled
+from ptc.runtime.nodes.verdicts import Result, Verdict, in_words, spelled, with_reach
 from ptc.runtime.remedies import JUDGED
 from ptc.runtime.tables import column
 
@@ -39,6 +39,7 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
     measured = "a rise" if change.low > 0 else "a fall" if change.high < 0 else "no measurable change"
     if role != "consolidates":
         words = in_words(role.removesuffix("s"), measured, False, f"{name} {spelled(change)}")
+        words = with_reach(words, _result(change, 0.0), f"{change.half_width:.3f}", len(first))
         return Verdict(_result(change, 0.0), words, numbers, intervals), len(first)
     if wins and first.mean() > 0:
         kept, limit = interval(RETENTION, first, second), 1 - tolerance
@@ -47,6 +48,7 @@ def judge_scores(role: str, before: pa.Table, after: pa.Table, tolerance: float)
         kept, limit = interval(MEAN, in_spreads(first, second)), -tolerance
         figures = f"{name} {spelled(kept)} of the carrier's spread over prompts"
     words = in_words("consolidate", measured, False, figures)
+    words = with_reach(words, _result(kept, limit), f"{kept.half_width:.3f}", len(first))
     return Verdict(_result(kept, limit), words, numbers, {"retention": kept, **intervals}), len(first)
 
 
