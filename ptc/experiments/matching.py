@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ptc import planning
+from ptc import amounts
 from ptc.compiler.graph import Graph, Node
 from ptc.experiments.edits import roles, stage, stages, trained
 from ptc.lang import ast
@@ -28,7 +28,7 @@ def learning(graph: Graph, name: str, taken: int | None = None) -> Learning | No
     """What a stage learns from; None where rows must be read to know how many steps it takes, and none are `taken`."""
     for node in graph.nodes.values():
         if node.kind == "train" and node.label == name:
-            steps = planning.steps_of(graph, node) if taken is None else taken
+            steps = amounts.steps_of(graph, node) if taken is None else taken
             return None if steps is None else Learning(steps, sum(_per_step(graph, node)))
     return None
 
