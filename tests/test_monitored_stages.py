@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ptc.report.sections.monitors import monitors
+from ptc.runtime.history import history
+from ptc.runtime.store import Store
+
 HEAD = """edition 2026
 from std.objectives import sft, grpo, dpo
 from std.verifiers import exact
@@ -138,6 +142,11 @@ def test_a_reward_that_is_hacked_and_a_policy_that_collapses(tmp_path: Path) -> 
     assert "proxy-gold-divergence" in said["hacked"] and "entropy-collapse" not in said["hacked"]
     assert said["collapsed"] >= {"entropy-collapse", "zero-advantage-rate"}
     assert "warning  hacked" in done.stdout and "proxy_gold_split(first)" in done.stdout
+    (folder,) = (tmp_path / ".ptc" / "runs").iterdir()
+    drawn = {stage.stage: stage.guards for stage in monitors(history(Store(tmp_path / ".ptc"), folder)).stages}
+    first = drawn["hacked"][0]
+    assert first.name == "proxy_gold_split(first)" and first.fired and set(first.fired) <= set(first.steps)
+    assert not any(guard.fired for guard in drawn["cold"])
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from ptc.report.sections.environment import Environment, environment
 from ptc.report.sections.findings import Findings, findings
 from ptc.report.sections.ledger import Ledger, ledger
 from ptc.report.sections.lineage import Lineage, lineage
+from ptc.report.sections.monitors import Monitors, monitors
 from ptc.report.sections.prompts import Prompts, prompts
 from ptc.report.sections.rollouts import Rollouts, rollouts
 from ptc.report.sections.run import Run, run
@@ -34,6 +35,7 @@ class Report(Section):
     prompts: Prompts
     rollouts: Rollouts
     training: Training
+    monitors: Monitors
     cost: Costs
     findings: Findings
     lineage: Lineage
@@ -53,6 +55,7 @@ def report(history: History) -> Report:
         prompts=prompts(history),
         rollouts=rollouts(history),
         training=trained,
+        monitors=monitors(history),
         cost=cost(history),
         findings=found,
         lineage=lineage(history),

@@ -12,6 +12,7 @@ from ptc.report.figures.claims import forest, strip
 from ptc.report.figures.curves import curve
 from ptc.report.figures.dag import dag
 from ptc.report.figures.ledger import line
+from ptc.report.figures.monitors import guarded
 from ptc.report.figures.training import metric
 
 
@@ -27,11 +28,14 @@ class Drawings:
     ledgers: tuple[Drawing, ...]
     metrics: tuple[tuple[Drawing, ...], ...]
     """For each stage, of the metrics that change."""
+    monitors: tuple[tuple[Drawing, ...], ...]
+    """For each stage, of what its guards compare."""
 
     def __iter__(self) -> Iterator[Drawing]:
         """Those that stand on their own."""
         yield from (each for each in (self.dag, self.forest) if each is not None)
         yield from (*self.curves, *self.ledgers, *(each for stage in self.metrics for each in stage))
+        yield from (each for stage in self.monitors for each in stage)
 
 
 def drawings(report: Report) -> Drawings:
@@ -49,6 +53,13 @@ def drawings(report: Report) -> Drawings:
                 if len(series.values) > 1
             )
             for stage in stages
+        ),
+        monitors=tuple(
+            tuple(
+                guarded(word("monitor", stage.stage, guard.name, str(place)), stage.stage, guard)
+                for place, guard in enumerate(stage.guards)
+            )
+            for stage in report.monitors.stages
         ),
     )
 

@@ -26,7 +26,10 @@ from ptc.report.sections.prompts import EvalPrompts, Outcomes
 from ptc.runtime.bills import amount
 
 TEMPLATES = Path(__file__).parent / "templates"
-SECTIONS = ("claims", "dag", "ledger", "prompts", "rollouts", "training", "cost", "findings", "lineage", "environment")
+SECTIONS = (
+    *("claims", "dag", "ledger", "prompts", "rollouts", "training", "monitors", "cost", "findings"),
+    *("lineage", "environment"),
+)
 """The templates of a page, in its order."""
 CONTENTS = (
     ("claims", "Claims"),
@@ -35,6 +38,7 @@ CONTENTS = (
     ("prompts", "Prompts"),
     ("rollouts", "Rollouts"),
     ("training", "Training"),
+    ("monitors", "Monitors"),
     ("cost", "Cost"),
     ("findings", "Findings"),
     ("lineage", "Lineage"),
@@ -65,7 +69,8 @@ def page(report: Report, live: float | None = None) -> str:
 
 
 def _by_name(drawn: Drawings) -> dict[str, Any]:
-    return {name: getattr(drawn, name) for name in ("dag", "forest", "strips", "curves", "ledgers", "metrics")}
+    names = ("dag", "forest", "strips", "curves", "ledgers", "metrics", "monitors")
+    return {name: getattr(drawn, name) for name in names}
 
 
 def _there(report: Report, name: str) -> bool:
@@ -73,6 +78,7 @@ def _there(report: Report, name: str) -> bool:
         "evals": report.ledger.evals,
         "prompts": report.prompts.evals,
         "training": report.training.stages,
+        "monitors": report.monitors.stages,
         "rollouts": report.rollouts.sources,
     }
     return bool(parts.get(name, True))

@@ -14,6 +14,7 @@ from ptc.report.sections import (
     findings,
     ledger,
     lineage,
+    monitors,
     prompts,
     rollouts,
     run,
@@ -164,6 +165,7 @@ def handmade(text: str = "plain", state: str = "done", count: int = 3) -> Report
                 ),
             )
         ),
+        monitors=monitors.Monitors(stages=tuple(_guarded(text, number) for number in range(2))),
         training=training.Training(stages=stages),
         cost=cost.Costs(
             nodes=(
@@ -251,3 +253,19 @@ def _stage(text: str, number: int) -> training.StageCurves:
         ),
         firings=(firing,),
     )
+
+
+def _guarded(text: str, number: int) -> monitors.StageMonitors:
+    """Of a stage with a limit that is kept, and one that is not."""
+    limit = monitors.Guarded(
+        name=text,
+        monitor=text,
+        limit=0.2,
+        broken=">",
+        over=3,
+        stops=bool(number),
+        steps=(3, 4),
+        values=(0.1, 0.3),
+        fired=(),
+    )
+    return monitors.StageMonitors(stage=f"{text} {number}", guards=(limit.model_copy(update={"fired": (4,)}), limit))
