@@ -118,7 +118,9 @@ def handmade(text: str = "plain", state: str = "done", count: int = 3) -> Report
                     attempts=4,
                     points=(
                         ledger.Point(stage="", model=text, value=0.1, low=0.05, high=0.2),
-                        ledger.Point(stage=text, model=text, value=0.3, low=0.25, high=0.4),
+                        ledger.Point(
+                            stage=text, model=text, value=0.3, low=0.25, high=0.4, change=text, undone=f"{text} undid"
+                        ),
                     ),
                 ),
             )

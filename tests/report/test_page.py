@@ -80,6 +80,10 @@ def test_a_page_reloads_itself_only_while_its_run_goes_on() -> None:
     assert "data-live=" not in page(handmade())
 
 
+def test_what_a_stage_undid_stands_below_its_eval() -> None:
+    assert "undid</strong>" in page(handmade())
+
+
 def test_the_document_reads_back() -> None:
     made = handmade()
     assert Report.model_validate_json(made.model_dump_json()) == made

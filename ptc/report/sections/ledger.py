@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ptc.report import artifacts
 from ptc.report.section import Section
 from ptc.report.sections.measurements import Measurement, by_eval
+from ptc.runtime import ledger as ledgers
 from ptc.runtime.history import History
 
 
@@ -19,6 +20,10 @@ class Point(Section):
     value: float
     low: float | None
     high: float | None
+    change: str = ""
+    """Since the model before on its line, in words; empty for the first."""
+    undone: str = ""
+    """What the stage took away for sure of what earlier ones had brought, in words."""
 
 
 class EvalLine(Section):
@@ -54,6 +59,7 @@ def _line(history: History, name: str, found: list[Measurement]) -> EvalLine:
 
 
 def _points(history: History, found: list[Measurement]) -> Iterator[Point]:
+    known = {point.meaning: point for each in ledgers.ledger(history.graph, history.artifacts) for point in each.points}
     for each in found:
         summary = artifacts.summary(each.artifact)
         made = history.graph.nodes[each.node.inputs["model"]]
@@ -65,4 +71,10 @@ def _points(history: History, found: list[Measurement]) -> Iterator[Point]:
                 value=value,
                 low=summary.get(f"{each.metric} low"),
                 high=summary.get(f"{each.metric} high"),
+                change=_words(known[each.meaning].change) if each.meaning in known else "",
+                undone=_words(known[each.meaning].undone) if each.meaning in known else "",
             )
+
+
+def _words(change: ledgers.Change | None) -> str:
+    return "" if change is None else change.words
