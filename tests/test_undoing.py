@@ -46,9 +46,9 @@ stage sharp reshapes skill {
 stage echoing {
   train policy = sharp
   minimize sft(echoes, policy)
-  optimizer = adamw(lr = 1e-3)
+  optimizer = adamw(lr = 5e-4)
   batch  = 32 samples
-  budget = 12 steps
+  budget = 5 steps
 }
 
 stage again {
@@ -71,7 +71,8 @@ def run(folder: Path, protect: str) -> subprocess.CompletedProcess[str]:
 
 
 UNDOING = re.compile(
-    r"^skill +echoing .*: echoing undid ([\d.]+) points \[([\d.]+), ([\d.]+)\] of the ([\d.]+) that sharp", re.MULTILINE
+    r"^skill +echoing .*: \w+ undid ([\d.]+) points \[([\d.]+), ([\d.]+)\] of the ([\d.]+) that sharp brought \((\d+)%",
+    re.MULTILINE,
 )
 
 
@@ -82,7 +83,8 @@ def test_what_a_stage_undoes_is_seen_and_stops_a_run_that_protects_it(tmp_path: 
     undone = UNDOING.search(free.stdout)
     assert undone is not None, free.stdout
     lost, low, high = (float(undone[place]) for place in (1, 2, 3))
-    assert 3 < low <= lost <= high
+    assert 3 < low <= lost <= high and lost < float(undone[4])  # a part of what came before
+    assert 0 < float(undone[5]) < 100
     ledger = re.findall(r"^skill +(\w+) +[\d.]+% \[", free.stdout, re.MULTILINE)
     assert ledger == ["base", "cold", "sharp", "echoing", "again"]  # measured again wherever the claim goes on
 
