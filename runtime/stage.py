@@ -80,7 +80,7 @@ class Stage:
         self._models = models
         self._opened = opened
         self._result: str = node.settings["result"]
-        self._tokenizer = load_tokenizer(inputs[self._result].path)
+        self.tokenizer = load_tokenizer(inputs[self._result].path)
         self._rendering = rendering_of(node.settings)
         self._beside = opened.enter_context(OpenedModels(inputs, for_judges(context.profile)))
         self._engines: dict[str, Engine] = {}
@@ -107,7 +107,7 @@ class Stage:
                     'on_zero_std = "drop": in no group do the rewards differ; nothing is left: sample more attempts, '
                     "or other prompts"
                 )
-        fixed = FixedFlow(rows, unit, needs, self._tokenizer, self._rendering, self._readers(needs))
+        fixed = FixedFlow(rows, unit, needs, self.tokenizer, self._rendering, self._readers(needs))
         if not fixed.counts.whole:
             self._context.log({"event": "rows", "source": source, **counted(fixed.counts)})
         return fixed
@@ -115,12 +115,12 @@ class Stage:
     def _live(self, source: str, steps: list[Step]) -> LiveFlow:
         needs, stream = self._training.loss_of(source).needs(source), self._building.flow(source)
         for rows in standing(stream):
-            refuse_unreadable(rows, needs, self._tokenizer, self._rendering)
+            refuse_unreadable(rows, needs, self.tokenizer, self._rendering)
         follows = self._alike(source, stream, joined=steps[0]["op"] == "join")
         self._streams[source] = stream
         readers = self._readers(needs)
         return LiveFlow(
-            stream, needs, self._tokenizer, self._rendering, readers, follows=follows, with_spread_only=self._drop
+            stream, needs, self.tokenizer, self._rendering, readers, follows=follows, with_spread_only=self._drop
         )
 
     def _readers(self, needs: Needs) -> dict[str, Reader]:
@@ -158,7 +158,7 @@ class Stage:
             engine = self._engine(step["model"], version)
             if self._ranks.count > 1 and can_share(self._context.profile):
                 engine = SharedEngine(engine, step["model"], self._ranks, partial(self._held.gather, step["model"]))
-            return sample_rows(engine, self._tokenizer, rows, sampling, attempts, seed, version)
+            return sample_rows(engine, self.tokenizer, rows, sampling, attempts, seed, version)
 
         return sample
 

@@ -17,6 +17,7 @@ from ptc.runtime.loading import load_models, save_model
 from ptc.runtime.losses.outside import refuse_uncallable
 from ptc.runtime.placement import Placement
 from ptc.runtime.reporting import reported
+from ptc.runtime.showing import Shown
 from ptc.runtime.stage import Stage
 from ptc.runtime.trainer import Trainer
 from ptc.runtime.training import Training
@@ -37,7 +38,7 @@ def train(node: Node, inputs: Mapping[str, Artifact], out: Path, context: Contex
         placement = Placement.of(context.profile)
         holding = held(ranks, placement)
         stage = Stage(node, inputs, context, training, models, opened, ranks, holding)
-        flows = {source: stage.flow(source) for source in training.sources}
+        flows = {source: Shown(stage.flow(source), source, stage.tokenizer, context.log) for source in training.sources}
         ranks.told({source: flow.size for source, flow in flows.items()})
 
         def save(name: str, folder: Path) -> None:

@@ -52,13 +52,15 @@ def _sources(history: History) -> Iterator[Source]:
     for meaning, node in history.graph.nodes.items():
         if node.kind != "train":
             continue
+        flows, seen = node.settings["flows"], set[str]()
         for row in history.rows(meaning):
-            if row.get("event") == "samples":
+            if row.get("event") == "samples" and (flows.get(row["source"]) or row["source"] not in seen):
                 name = row["source"]
+                seen.add(name)  # of fixed rows one look is enough: they do not change
                 yield Source(
                     stage=node.label,
                     source=node.names.get(name, name),
-                    live=bool(node.settings["flows"].get(name)),
+                    live=bool(flows.get(name)),
                     step=row["step"],
                     samples=tuple(_sample(each) for each in row["samples"]),
                 )

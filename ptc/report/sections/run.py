@@ -42,6 +42,7 @@ class Run(Section):
     program: str
     """Its file, by name."""
     folder: str
+    """From the store on: where that stands is nobody else's business."""
     command: str
     settings: dict[str, str]
     state: RunState
@@ -73,7 +74,7 @@ def run(history: History) -> Run:
     return Run(
         id=history.id,
         program=_program(history),
-        folder=str(history.folder),
+        folder="/".join(history.folder.parts[-3:]),
         command=str(history.info.get("command", "")),
         settings=dict(history.info.get("settings", {})),
         state=history.state,
