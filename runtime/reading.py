@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
-from ptc.runtime import costs
-from ptc.runtime.arithmetic import arithmetic_of
 from ptc.runtime.batches import Sample, Sequences, collate
 from ptc.runtime.engines.open import dtype_of
 from ptc.runtime.forward import Predictions, answers
@@ -97,7 +95,6 @@ def _at_once(models: Sequence[PreTrainedModel], texts: Sequence[Text], figures: 
 
 
 def _predictions(model: PreTrainedModel, sequences: Sequences) -> Predictions:
-    costs.read(arithmetic_of(model), sequences.input_lengths.tolist())
     (said,) = answers(model, [sequences])
     assert isinstance(said, Predictions), "evidence is asked of language models"
     return said

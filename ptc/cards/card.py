@@ -18,6 +18,7 @@ from ptc.compiler.graph import Node
 from ptc.runtime import bills
 from ptc.runtime.costs import NOTHING
 from ptc.runtime.history import History
+from ptc.runtime.ledger import ledger, lines
 from ptc.runtime.model_folders import ADAPTER_CONFIG, parameter_count
 
 CLASSES = {
@@ -39,6 +40,7 @@ def card(history: History, meaning: str, folder: Path) -> str:
         _loading(folder),
         *_section("Claims", _claims(history)),
         *_section("Evals", _evals(found, own)),
+        *_section("Ledger", _ledger(history)),
         *_section("Lineage", _lineage(history, model)),
         *_section("Data", _data(history, model)),
         *_section("Cost", _cost(history)),
@@ -137,6 +139,13 @@ def _evals(found: list[Measurement], own: list[Measurement]) -> Iterator[str]:
             ),
         )
         yield "This model's are in bold." if own else "Nothing was measured of this model itself."
+
+
+def _ledger(history: History) -> Iterator[str]:
+    told = list(lines(ledger(history.graph, history.artifacts)))
+    if told:
+        yield "What every stage did to each eval, and what it undid:"
+        yield fenced("\n".join(told))
 
 
 def _lineage(history: History, model: str) -> Iterator[str]:

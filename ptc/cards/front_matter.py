@@ -23,8 +23,10 @@ TASKS = {
 
 
 def task_of(folder: Path) -> str:
-    (architecture, *_) = read_json(folder / "config.json")["architectures"]
-    return next((task for ending, task in TASKS.items() if architecture.endswith(ending)), "text-generation")
+    """Of a folder that does not say its architecture, what most of them do."""
+    named = read_json(folder / "config.json").get("architectures") or ()
+    found = (task for ending, task in TASKS.items() for architecture in named if architecture.endswith(ending))
+    return next(found, "text-generation")
 
 
 def front_matter(history: History, model: str, folder: Path, name: str, own: Sequence[Measurement]) -> str:

@@ -32,7 +32,10 @@ def weights(graph: Graph, meaning: str) -> list[str]:
 def _before(node: Node) -> Iterator[str]:
     """What a node changed the weights of."""
     if node.kind == "train":
-        yield node.inputs[node.settings["result"]]
+        result, models = node.settings["result"], node.settings["models"]
+        # A model that is tracked begins as the one that it follows.
+        begins = [result] if result in node.inputs else [role for role in models if models[role]["as"] == "train"]
+        yield from (node.inputs[role] for role in begins)
     elif node.kind not in GIVEN:
         yield from (source for role, source in node.inputs.items() if role not in ("tokenizer", "prompts", "rows"))
 

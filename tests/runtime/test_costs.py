@@ -16,7 +16,7 @@ from small_chat import small_model, small_tokenizer
 from transformers import Qwen3ForSequenceClassification
 
 from ptc import cli
-from ptc.runtime import costs
+from ptc.runtime import costs, reading
 from ptc.runtime.accounts import account
 from ptc.runtime.arithmetic import arithmetic_of
 from ptc.runtime.costs import Arithmetic, Cost
@@ -236,3 +236,9 @@ def test_what_reward_models_read() -> None:
     with costs.metered() as meter:
         text_scores(Qwen3ForSequenceClassification(config).eval(), [[5, 6, 7, 3], [8, 9, 3]])
     assert (meter.spent.sampled_tokens, meter.spent.read_tokens, meter.spent.trained_tokens) == (0, 4 + 3, 0)
+
+
+def test_what_evidence_reads_is_counted_once() -> None:
+    with costs.metered() as meter:
+        reading.entropies(small_model(), [((5, 6, 7), (8, 3)), ((5,), (9, 10, 3))])
+    assert (meter.spent.sampled_tokens, meter.spent.read_tokens, meter.spent.trained_tokens) == (0, 5 + 4, 0)
