@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browsers import browser, watched
+
+__all__ = ["browser"]
 
 DEMO = (Path(__file__).parents[1] / "examples" / "spelling.pt").read_text(encoding="utf-8")
 SHORTER = {
@@ -71,6 +75,22 @@ def test_a_second_run_does_no_work(ran: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "started" not in again.stdout
     assert spent < 3, "seconds of processor time"
+
+
+@pytest.mark.slow
+def test_its_report_in_a_browser(ran: Path, browser: Any) -> None:
+    made = ptc(ran, "report", "demo.pt", "--out", "page.html")
+    assert made.returncode == 0, made.stderr
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        seen = watched(browser, ran / "page.html", width, scheme)
+        assert seen.width == width
+        rows = seen.page.locator(".prompts tbody tr.row")
+        assert rows.count() > 20
+        seen.page.get_by_label("Show").select_option("never solved")
+        assert rows.count() and set(seen.page.locator(".prompts .change").all_text_contents()[1:]) <= {"· never solved"}
+        seen.page.locator(".prompts .open").first.click()
+        assert seen.page.locator(".rollouts .attempt pre").count() >= 2
+        assert not seen.problems
 
 
 @pytest.mark.slow

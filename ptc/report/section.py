@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,13 +16,18 @@ class Section(BaseModel):
 
 
 class Estimate(Section):
-    """A measured number, and where it lies at 95 %."""
+    """A measured number, and where it lies at 95 %. None: what was measured sets no bound, or says nothing at all."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
 
     @staticmethod
     def of(interval: Mapping[str, Any]) -> Estimate:
         """From an interval as `verdict.json` has it."""
-        return Estimate(value=interval["value"], low=interval["low"], high=interval["high"])
+        value, low, high = (_finite(interval[name]) for name in ("value", "low", "high"))
+        return Estimate(value=value, low=low, high=high)
+
+
+def _finite(number: float) -> float | None:
+    return number if isfinite(number) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,7 +11,9 @@ import pytest
 from reports import handmade
 
 from ptc.report.drawings import drawings, save
+from ptc.report.figures.claims import strip
 from ptc.report.figures.layout import layout
+from ptc.report.section import Estimate
 
 
 def test_figures_are_the_same_bytes_and_have_no_date(tmp_path: Path) -> None:
@@ -61,6 +64,18 @@ def test_layout_puts_boxes_before_what_needs_them(ends: tuple[str, ...]) -> None
     assert len(set(placed.places.values())) == len(boxes)
     assert len(placed.routes["data", "rl"]) == 3  # past the boxes of the layer between
     assert (placed.places["held"][0] == 1) == bool(ends)
+
+
+def test_intervals_without_bounds_and_numbers_that_say_nothing_are_drawn_or_left_out() -> None:
+    found = Estimate.of({"value": 2.0, "low": -math.inf, "high": math.inf})
+    assert (found.value, found.low, found.high) == (2.0, None, None)
+    assert Estimate.of({"value": math.nan, "low": math.nan, "high": math.nan}).value is None
+    (claim, _) = handmade().claims.claims
+    unbounded = claim.model_copy(update={"intervals": {"Δpass@1": found}})
+    drawn = strip("x", unbounded)
+    assert drawn is not None and "from without bound to without bound" in drawn.caption and "<svg" in drawn.inline()
+    nothing = claim.model_copy(update={"intervals": {"Δpass@1": Estimate(value=None, low=None, high=None)}})
+    assert strip("x", nothing) is None
 
 
 def test_layout_of_nothing_and_of_one() -> None:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attacks import ATTACKS
+from browsers import browser, watched
 from reports import handmade
 
 from ptc.report.page import page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
+__all__ = ["browser"]
+
+pytestmark = pytest.mark.slow
 
 PROGRAM = """edition 2026
 from std.objectives import sft, grpo
@@ -52,47 +47,6 @@ stage sharp reshapes skill {
 }
 report skill
 """
-
-
-@dataclass
-class Watched:
-    """A page of the browser, and what it did that it should not."""
-
-    page: Any
-    problems: list[str] = field(default_factory=list)
-
-    def open(self, path: Path) -> Watched:
-        self.page.on("console", lambda said: self.problems.append(f"{said.type}: {said.text}"))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda asked: self._asked(asked.url))
-        self.page.goto(path.absolute().as_uri())
-        return self
-
-    def _asked(self, address: str) -> None:
-        if not address.startswith(("file:", "data:")):
-            self.problems.append(f"asked for {address}")
-
-    def cells(self, column: int) -> list[str]:
-        found: list[str] = self.page.locator(f".prompts tbody tr.row td:nth-child({column})").all_text_contents()
-        return found
-
-    @property
-    def width(self) -> int:
-        found: int = self.page.evaluate("document.documentElement.scrollWidth")
-        return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def watched(browser: Any, path: Path, width: int = 1440, scheme: str = "light") -> Watched:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    return Watched(context.new_page()).open(path)
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:

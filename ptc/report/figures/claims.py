@@ -22,23 +22,32 @@ def strip(name: str, claim: Claim) -> Drawing | None:
     if claim.statistic is None or claim.limit is None:
         return None
     interval, limit = claim.intervals[claim.statistic], claim.limit
+    if interval.value is None:
+        return None
+    value = interval.value
+    known = [each for each in (value, interval.low, interval.high, limit) if each is not None]
+    room = 0.12 * (max(known) - min(known) or 1.0)
+    ends = min(known) - room, max(known) + room
 
     def draw(palette: Palette) -> Figure:
         figure = Figure(figsize=(1.9, 0.3))
         axes = figure.add_axes((0.02, 0.05, 0.96, 0.9))
         axes.axis("off")
-        _whisker(axes, interval, 0.0, claim.verdict, palette, size=5.5)
+        _whisker(axes, (value, *_drawn(interval, *ends)), 0.0, claim.verdict, palette, size=5.5)
         axes.axvline(limit, color=palette.muted, linewidth=0.9, linestyle=(0, (2, 2)))
-        ends = (interval.low, interval.high, limit)
-        room = 0.12 * (max(ends) - min(ends) or 1.0)
-        axes.set_xlim(min(ends) - room, max(ends) + room)
+        axes.set_xlim(*ends)
         axes.set_ylim(-1, 1)
         return figure
 
-    caption = (
-        f"{claim.statistic} {interval.value:.3f}, 95% from {interval.low:.3f} to {interval.high:.3f}, against {limit:g}"
-    )
+    low, high = ("without bound" if each is None else f"{each:.3f}" for each in (interval.low, interval.high))
+    caption = f"{claim.statistic} {value:.3f}, 95% from {low} to {high}, against {limit:g}"
     return Drawing(name, caption, claim.model_dump_json(), draw)
+
+
+def _drawn(interval: Estimate, least: float, most: float) -> tuple[float, float]:
+    """The ends of an interval; where it has none, those of the figure."""
+    low, high = interval.low, interval.high
+    return (least if low is None else low, most if high is None else high)
 
 
 def forest(claims: Claims) -> Drawing | None:
@@ -47,7 +56,7 @@ def forest(claims: Claims) -> Drawing | None:
         (claim, name)
         for claim in claims.claims
         for name in dict.fromkeys(("Δpass@1", f"Δpass@{claim.k}"))
-        if name in claim.intervals
+        if name in claim.intervals and claim.intervals[name].value is not None
     ]
     if not rows:
         return None
@@ -70,29 +79,40 @@ def forest(claims: Claims) -> Drawing | None:
 
 
 def _row(axes: Axes, claim: Claim, name: str, y: float, palette: Palette) -> None:
-    interval = claim.intervals[name]
-    scaled = Estimate(value=100 * interval.value, low=100 * interval.low, high=100 * interval.high)
-    _whisker(axes, scaled, y, _direction(scaled), palette)
+    change = _change(claim.intervals[name])
+    _whisker(axes, change, y, _direction(change), palette)
     if name == "Δpass@1":
         label = shown(f"{claim.stage} {claim.role} {claim.eval}")
         axes.text(-0.62, y, label, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
     axes.text(-0.03, y, name, transform=axes.get_yaxis_transform(), va="center", ha="right", color=palette.muted)
-    axes.text(1.03, y, _points(interval), transform=axes.get_yaxis_transform(), va="center")
+    axes.text(1.03, y, _points(claim.intervals[name]), transform=axes.get_yaxis_transform(), va="center")
 
 
-def _direction(interval: Estimate) -> str:
+def _change(interval: Estimate) -> tuple[float, float, float]:
+    """A change of a rate in points, and its ends: a rate cannot change by more than all."""
+    assert interval.value is not None
+    low, high = _drawn(interval, -1.0, 1.0)
+    return 100 * interval.value, 100 * low, 100 * high
+
+
+def _direction(change: tuple[float, float, float]) -> str:
     """How a change of a rate is drawn: whether it is one for sure, and which."""
-    return "supported" if interval.low > 0 else "refuted" if interval.high < 0 else "undecided"
+    _, low, high = change
+    return "supported" if low > 0 else "refuted" if high < 0 else "undecided"
 
 
-def _whisker(axes: Axes, at: Estimate, y: float, verdict: str, palette: Palette, size: float = 5.0) -> None:
+def _whisker(
+    axes: Axes, at: tuple[float, float, float], y: float, verdict: str, palette: Palette, size: float = 5.0
+) -> None:
+    """`at`: value, low, high."""
+    value, low, high = at
     colour = verdict_colour(palette, verdict)
-    axes.plot([at.low, at.high], [y, y], color=colour, linewidth=1.8, solid_capstyle="round")
-    axes.plot([at.value], [y], MARKERS.get(verdict, "o"), color=colour, markersize=size, markeredgewidth=0)
+    axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="round")
+    axes.plot([value], [y], MARKERS.get(verdict, "o"), color=colour, markersize=size, markeredgewidth=0)
 
 
 def _points(interval: Estimate) -> str:
-    value, low, high = (_signed(100 * each) for each in (interval.value, interval.low, interval.high))
+    value, low, high = (_signed(each) for each in _change(interval))
     return f"{value} [{low}, {high}]"
 
 
