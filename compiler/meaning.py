@@ -59,6 +59,8 @@ SEMANTICS = {
     "checkpoint": 1,
     "result": 1,
     "tokenizer_of": 1,
+    "informedness": 1,
+    "references": 1,
     "evidence": 1,
     "sample": 1,
     "score": 1,

@@ -301,6 +301,61 @@ def _options(found: argparse.Namespace) -> Options:
     return Options(found.seeds, found.dry, found.report, found.unmatched, not found.no_wait)
 
 
+def diagnose(parser: Parser, words: Sequence[str]) -> int:
+    """Says what holds a model back on an eval, how surely, and what would help."""
+    parser.usage = "ptc diagnose PROGRAM.pt [--model NAME|FOLDER] [--eval NAME] …\n       ptc diagnose RUN_FOLDER …"
+    parser.add_argument(
+        "what",
+        metavar="PROGRAM|RUN",
+        help="a program: the models that its stages start from; a run's folder: what the run came to",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME|FOLDER", help="this model instead: by its name, or a checkpoint's folder"
+    )
+    parser.add_argument("--eval", metavar="NAME", help="on this eval; else those that are claimed of it, or reported")
+    parser.add_argument(
+        "--references",
+        metavar="COLUMN|FILE",
+        help="reference solutions: a column of the eval's prompts (answer), or rows of prompts and solutions",
+    )
+    parser.add_argument(
+        "--earlier",
+        action="append",
+        metavar="NAME|FOLDER",
+        help="a checkpoint from before, latest first; else the stages that led to a model of the program",
+    )
+    parser.add_argument("--prompts", type=_count, default=64, metavar="N", help="prompts of the eval (64)")
+    parser.add_argument("--samples", type=_count, default=64, metavar="N", help="attempts at each (64)")
+    parser.add_argument("--profile", metavar="FILE", help="where and how it runs; without one, what the machine has")
+    parser.add_argument("--store", metavar="FOLDER", help="the store, if not the profile's")
+    parser.add_argument("--allow-extern", action="store_true", help="call Python that the program names by `extern`")
+    _set(parser)
+    _json(parser)
+    found = parser.parse_all(words)
+    if found.samples < 8:
+        parser.error("--samples: a group of 8 is the least that says anything; 64 are usual")
+    if found.prompts < 2:
+        parser.error("--prompts: an interval needs two or more")
+    if not os.path.exists(found.what):
+        parser.error(f"there is no file or folder {found.what}")
+    from ptc.diagnosis import command, subjects
+
+    earlier = None if found.earlier is None else tuple(found.earlier)
+    options = command.Options(
+        found.what,
+        _settings(parser, found.set),
+        subjects.Asked(found.eval, found.model, earlier),
+        found.references,
+        found.prompts,
+        found.samples,
+        found.json,
+        found.store,
+        found.profile,
+        found.allow_extern,
+    )
+    return command.diagnose(options)
+
+
 def lsp(parser: Parser, words: Sequence[str]) -> int:
     """Answers an editor: the language server, on standard input and output."""
     parser.add_argument("--stdio", action="store_true", help="what it does anyway; some editors say it")
@@ -369,6 +424,7 @@ COMMANDS: dict[str, Command] = {
     "ablate": ablate,
     "compare": compare,
     "graph": graph,
+    "diagnose": diagnose,
     "new": new,
     "lsp": lsp,
     "runs": runs,

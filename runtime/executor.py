@@ -56,7 +56,8 @@ ARTIFACT_OF: Mapping[str, str] = {
     **dict.fromkeys(("gym", "file", "hub_dataset", "extern_source", *STEPS, "sample", "score"), "rows"),
     **dict.fromkeys(("characters", "bpe", "tokenizer_of"), "tokenizer"),
     **dict.fromkeys(("new_model", "local_model", "hub_model", "train", "checkpoint", "merge", *DERIVED), "model"),
-    **dict.fromkeys(("pass_rate", "reward", "win_rate", "bits_per_character", "evidence"), "counts"),
+    **dict.fromkeys(("pass_rate", "reward", "win_rate", "bits_per_character", "informedness"), "counts"),
+    **dict.fromkeys(("references", "evidence"), "counts"),
     **dict.fromkeys(("claim", "gate"), "verdict"),
     "export": "files",
 }

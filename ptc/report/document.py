@@ -10,6 +10,7 @@ from ptc.report.sections.claims import Claims, claims
 from ptc.report.sections.cost import Costs, cost
 from ptc.report.sections.curves import Curves, curves
 from ptc.report.sections.dag import Dag, dag
+from ptc.report.sections.diagnosis import Diagnosed, diagnosis
 from ptc.report.sections.environment import Environment, environment
 from ptc.report.sections.findings import Findings, findings
 from ptc.report.sections.ledger import Ledger, ledger
@@ -37,6 +38,7 @@ class Report(Section):
     training: Training
     monitors: Monitors
     cost: Costs
+    diagnosis: Diagnosed
     findings: Findings
     lineage: Lineage
     environment: Environment
@@ -57,6 +59,7 @@ def report(history: History) -> Report:
         training=trained,
         monitors=monitors(history),
         cost=cost(history),
+        diagnosis=diagnosis(history),
         findings=found,
         lineage=lineage(history),
         environment=environment(history),

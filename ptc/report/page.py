@@ -27,8 +27,8 @@ from ptc.runtime.bills import amount
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = (
-    *("claims", "dag", "ledger", "prompts", "rollouts", "training", "monitors", "cost", "findings"),
-    *("lineage", "environment"),
+    *("claims", "dag", "ledger", "prompts", "rollouts", "training", "monitors", "cost", "diagnosis"),
+    *("findings", "lineage", "environment"),
 )
 """The templates of a page, in its order."""
 CONTENTS = (
@@ -40,6 +40,7 @@ CONTENTS = (
     ("training", "Training"),
     ("monitors", "Monitors"),
     ("cost", "Cost"),
+    ("diagnosis", "Diagnosis"),
     ("findings", "Findings"),
     ("lineage", "Lineage"),
     ("environment", "Environment"),
@@ -80,6 +81,7 @@ def _there(report: Report, name: str) -> bool:
         "training": report.training.stages,
         "monitors": report.monitors.stages,
         "rollouts": report.rollouts.sources,
+        "diagnosis": report.diagnosis.diagnoses,
     }
     return bool(parts.get(name, True))
 

@@ -42,6 +42,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "reward": ("evals", "reward"),
     "win_rate": ("wins", "win_rate"),
     "bits_per_character": ("likelihoods", "bits_per_character"),
+    "informedness": ("informedness", "informedness"),
+    "references": ("references", "reference_probe"),
     "evidence": ("evidence", "evidence"),
     "claim": ("claims", "claim"),
     "gate": ("gates", "gate"),

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from graph_programs import HEAD, SPELLING, WARM, graph, of_kind, stage
 
+from ptc import api
+from ptc.compiler.diagnosing import Wish, measurements
 from ptc.compiler.graph import Graph
 from ptc.compiler.meaning import SEMANTICS
 
@@ -78,8 +80,17 @@ def kinds_described() -> set[str]:
     return set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
 
 
+def diagnosed(text: str) -> Graph:
+    """What `ptc diagnose` measures of the first model of a program."""
+    checked = api.check_text(text).checked
+    assert checked is not None
+    program = checked.program
+    return measurements(Wish(program, program.evals[0], program.models[0], "first", references="answer")).graph
+
+
 def test_every_kind_is_made_and_described() -> None:
     nodes = [node for text in PROGRAMS.values() for node in graph(text).nodes.values()]
+    nodes += diagnosed(SPELLING).nodes.values()
     flows = [flow for node in nodes if node.kind == "train" for flow in node.settings["flows"].values()]
     made = {node.kind for node in nodes} | {step["op"] for flow in flows for step in flow}
     assert made == kinds_described() == set(SEMANTICS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ptc.diagnosis.document import Diagnosis, Number, ReasonDocument, RemedyDocument
 from ptc.report.document import Report
 from ptc.report.section import Estimate
 from ptc.report.sections import (
@@ -10,6 +11,7 @@ from ptc.report.sections import (
     cost,
     curves,
     dag,
+    diagnosis,
     environment,
     findings,
     ledger,
@@ -191,6 +193,7 @@ def handmade(text: str = "plain", state: str = "done", count: int = 3) -> Report
             ),
             words=(f"measuring  {text}",),
         ),
+        diagnosis=diagnosis.Diagnosed(diagnoses=(_diagnosis(text),)),
         findings=findings.Findings(
             findings=(
                 findings.Finding(
@@ -236,6 +239,31 @@ def _progress(text: str) -> run.Progress:
 
 def _outcome(attempt: prompts.Attempt, correct: int) -> prompts.Outcomes:
     return prompts.Outcomes(n=4, correct=min(correct, 4), score=correct / 4, attempts=(attempt,), left_out=2)
+
+
+def _diagnosis(text: str) -> Diagnosis:
+    estimate = Number(value=0.5, low=0.4, high=0.6)
+    return Diagnosis(
+        model=text,
+        eval=text,
+        verifier=text,
+        prompts=64,
+        samples=64,
+        deployed_temperature=1.0,
+        epsilon=0.046,
+        bottleneck="support",
+        sure="sure",
+        summary=text,
+        reasons=(ReasonDocument(words=text, number=estimate, threshold=0.25, source=text, sure=True),),
+        examples=(text,),
+        open=(text,),
+        next=(text,),
+        remedy=RemedyDocument(words=text, imports=text, text=text),
+        numbers={text: estimate},
+        pass_at_k={1: estimate},
+        oracle_prefix={0.0: estimate},
+        earlier=(),
+    )
 
 
 def _box(id: str, form: dag.Form, text: str, *roles: str) -> dag.Box:

@@ -1,0 +1,1 @@
+"""`ptc diagnose`: which bottleneck holds a model back, on what evidence, how sure, and what to do about it."""
