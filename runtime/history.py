@@ -267,6 +267,7 @@ def _each_step_once(rows: list[dict[str, Json]]) -> list[dict[str, Json]]:
         if row["attempt"] != attempt:
             attempt, first = row["attempt"], row.get("step")
             if first is not None:
+                first += row.get("event") == "resumed"  # which names the last step that is kept
                 kept = [one for one in kept if one.get("step") is None or one["step"] < first]
         kept.append(row)
     return kept
