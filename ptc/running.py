@@ -169,8 +169,7 @@ def run(request: Request, wait: bool) -> int:
     """`ptc run`: the exit code of `runtime.executor.execute`."""
     from rich.console import Console
 
-    from ptc import ending, progress
-    from ptc.cards.writing import write_cards
+    from ptc import progress
     from ptc.runtime.executor import execute
     from ptc.runtime.externs import refuse_missing
     from ptc.runtime.keys import targets
@@ -202,6 +201,9 @@ def run(request: Request, wait: bool) -> int:
         return refused.code
     except tuple(EXIT_CODES) as error:
         return ended(error)
+    from ptc import ending
+    from ptc.cards.writing import write_cards
+
     ending.show(console, prepared.graph, store, outcome, command)
     for line in write_cards(store, outcome):
         print(f"ptc: {line}", file=sys.stderr)

@@ -140,8 +140,8 @@ def rehearsing() -> Iterator[None]:
 
 def booked_by_the_first(ranks: Ranks) -> None:
     """Hands what the other processes have spent to the first one's meter. All of them call it."""
-    meter = _METER.get()
-    if ranks.count > 1 and meter is not None:
+    if ranks.count > 1:
+        meter = _METER.get() or Meter()
         sums = ranks.total((NOTHING if ranks.first else meter.taken()).amounts)
         meter.add(Cost(sums[0], *map(int, sums[1:])) if ranks.first else NOTHING)
 

@@ -33,14 +33,14 @@ def test_a_program_is_carried_out_small_and_what_it_makes_lies_apart(
     for stage in ("cold_start", "reasoner", "primed", "small"):
         assert f"stage {stage}  2 steps" in said
     assert "of random weights that means nothing: a smoke run goes on" in said
-    assert "32 of 32 nodes" in said
+    assert "37 of 37 nodes" in said
     assert "exit 0" in said
     assert not (tmp_path / "out").exists()
     exported = tmp_path / ".ptc" / "smoke" / "exports" / "out" / "spelling-small"
     assert json.loads((exported / "config.json").read_text())["ptc_smoke"] is True
     assert [path.name for path in (tmp_path / ".ptc").iterdir()] == ["smoke"]
     assert smoke(Path("spelling.pt"), Path(".ptc")) == 0
-    assert "32 of 32 nodes, 32 reused" in capsys.readouterr().out
+    assert "37 of 37 nodes, 37 reused" in capsys.readouterr().out
 
 
 HUB = """edition 2026

@@ -12,6 +12,7 @@ from ptc.report.sections.curves import Curves, curves
 from ptc.report.sections.dag import Dag, dag
 from ptc.report.sections.diagnosis import Diagnosed, diagnosis
 from ptc.report.sections.environment import Environment, environment
+from ptc.report.sections.evidence import Evidence, evidence
 from ptc.report.sections.findings import Findings, findings
 from ptc.report.sections.ledger import Ledger, ledger
 from ptc.report.sections.lineage import Lineage, lineage
@@ -33,6 +34,7 @@ class Report(Section):
     dag: Dag
     ledger: Ledger
     curves: Curves
+    evidence: Evidence
     prompts: Prompts
     rollouts: Rollouts
     training: Training
@@ -54,6 +56,7 @@ def report(history: History) -> Report:
         dag=dag(history),
         ledger=ledger(history),
         curves=curves(history),
+        evidence=evidence(history),
         prompts=prompts(history),
         rollouts=rollouts(history),
         training=trained,

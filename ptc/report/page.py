@@ -27,14 +27,15 @@ from ptc.runtime.bills import amount
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = (
-    *("claims", "dag", "ledger", "prompts", "rollouts", "training", "monitors", "cost", "diagnosis"),
-    *("findings", "lineage", "environment"),
+    *("claims", "dag", "ledger", "evidence", "prompts", "rollouts", "training", "monitors", "cost"),
+    *("diagnosis", "findings", "lineage", "environment"),
 )
 """The templates of a page, in its order."""
 CONTENTS = (
     ("claims", "Claims"),
     ("program", "Program"),
     ("evals", "Evals"),
+    ("evidence", "Evidence"),
     ("prompts", "Prompts"),
     ("rollouts", "Rollouts"),
     ("training", "Training"),
@@ -77,6 +78,7 @@ def _by_name(drawn: Drawings) -> dict[str, Any]:
 def _there(report: Report, name: str) -> bool:
     parts = {
         "evals": report.ledger.evals,
+        "evidence": report.evidence.evals,
         "prompts": report.prompts.evals,
         "training": report.training.stages,
         "monitors": report.monitors.stages,

@@ -16,7 +16,7 @@ REMEDIES: Mapping[str, str] = {
     "clip_fraction": "lower `passes` or the learning rate",
     "grad_norm_spike": "lower the learning rate or `clip_norm`, or look at the rows of these steps",
     "loss_spike": "lower the learning rate, or look at the rows of these steps",
-    "chosen_logp_drop": "leave out pairs that are nearly alike, or add sft on the chosen responses",
+    "chosen_logp_drop": "leave out pairs that are nearly alike, or add a term that imitates the chosen responses",
     "length_drift": "divide by a constant length, or score length",
     "completion_length": "score length, or lower `max_tokens`",
     "truncated": "raise `max_tokens`, or leave out what was cut off",

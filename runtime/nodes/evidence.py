@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from ptc.compiler.graph import Json, Node
 from ptc.runtime import reading
-from ptc.runtime.artifacts import Artifact, Context, Progress
+from ptc.runtime.artifacts import Artifact, Context, InputWrong, Progress
 from ptc.runtime.engines.protocol import Completion
 from ptc.runtime.intervals import MEAN, RATE, RATE_DIFFERENCE, Interval, Reals, interval
 from ptc.runtime.measured import Measured
@@ -123,7 +123,10 @@ def _references(
         return {}, "its prompts have no answer"
     some = rows.take(pa.array(answered))
     prompts, answers = prompts_of(some), [verifiers.spelled(answer) for answer in column(some, "answer")]
-    asked, given = render_prompts(tokenizer, prompts), render_responses(tokenizer, prompts, answers)
+    try:
+        asked, given = render_prompts(tokenizer, prompts), render_responses(tokenizer, prompts, answers)
+    except InputWrong as wrong:  # a template may do for sampling, and not for what is read back
+        return {}, f"no gold answer can be rendered as a response: {wrong}"
     with Rewards(node.settings, context.profile.threads) as rewards:
         scores = rewards(rows_of(some, list(map(_as_if_sampled, prompts, asked, given, answers)))).rewards
     right = {index for index, score in enumerate(scores) if score is not None and score >= RIGHT}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from made_up import attempts, gold, judged, measured, probe, right
+from made_up_findings import attempts, gold, judged, measured, probe, right
 
 from ptc.diagnosis.decision import Decision, decide
 from ptc.diagnosis.evidence import Evidence, epsilon, instrument_of

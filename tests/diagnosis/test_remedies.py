@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import attempts, judged, measured, right
+from made_up_findings import attempts, judged, measured, right
 
 from ptc import api
 from ptc.compiler import core

@@ -13,6 +13,7 @@ from ptc.report.sections import (
     dag,
     diagnosis,
     environment,
+    evidence,
     findings,
     ledger,
     lineage,
@@ -135,6 +136,16 @@ def handmade(text: str = "plain", state: str = "done", count: int = 3) -> Report
                     eval=text,
                     before=curves.Curve(model=text, points={1: 0.1, 2: 0.2, 4: 0.3}),
                     after=curves.Curve(model=text, points={1: 0.3, 2: 0.4, 4: 0.45}),
+                ),
+            )
+        ),
+        evidence=evidence.Evidence(
+            evals=(
+                evidence.EvalEvidence(
+                    eval=text,
+                    prompts=count,
+                    models=(text, text),
+                    figures=(evidence.Figure(name="entropy", title="entropy", values=(UP, None), why=("", text)),),
                 ),
             )
         ),

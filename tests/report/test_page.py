@@ -84,6 +84,11 @@ def test_what_a_stage_undid_stands_below_its_eval() -> None:
     assert "undid</strong>" in page(handmade())
 
 
+def test_a_figure_of_evidence_has_its_interval_or_the_reason_for_having_none() -> None:
+    text = page(handmade("other vocabulary"))
+    assert "0.19 <small>[0.16, 0.22]</small>" in text and "<small>– other vocabulary</small>" in text
+
+
 def test_the_document_reads_back() -> None:
     made = handmade()
     assert Report.model_validate_json(made.model_dump_json()) == made
@@ -95,9 +100,11 @@ def test_what_is_empty_is_left_out() -> None:
         "claims": made.claims.model_copy(update={"claims": (), "gates": ()}),
         "ledger": made.ledger.model_copy(update={"evals": ()}),
         "curves": made.curves.model_copy(update={"pairs": ()}),
+        "evidence": made.evidence.model_copy(update={"evals": ()}),
         "prompts": made.prompts.model_copy(update={"evals": ()}),
         "training": made.training.model_copy(update={"stages": ()}),
         "attention": made.attention.model_copy(update={"remarks": ()}),
     }
     text = page(made.model_copy(update=nothing))
     assert "No stage of this program claims anything." in text and 'id="prompts"' not in text
+    assert 'id="evidence"' not in text
