@@ -126,7 +126,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "grad_norm_spike",
         "off-policy-health",
-        "The norm of the gradient as a multiple of its median over the 100 steps before, or the first if that is more.",
+        "The gradient's norm as a multiple of its median over 50 to 100 steps before, or the first if that is more.",
         "positive",
         "guard grad_norm_spike <= 20 over 3 steps",
         usual=Usual("le", 20.0, 3),
@@ -134,7 +134,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "loss_spike",
         "loss-spike",
-        "A positive loss as a multiple of its median over the 100 steps before, or the first if that is more.",
+        "A positive loss as a multiple of its median over 50 to 100 steps before, or the first if that is more.",
         "positive",
         "guard loss_spike <= 10 over 3 steps",
         usual=Usual("le", 10.0, 3),

@@ -93,12 +93,12 @@ ABOUT: Mapping[str, About] = {
         "`clip_ratio/region_mean`, or `cispo_clip_ratio`", "most of the batch teaches nothing any more", "the same"
     ),
     "grad_norm_spike": About(
-        "`grad_norm` / the greater of its medians over the 100 steps before and over the first 10",
+        "`grad_norm` / the greater of its medians over the 50 to 100 steps before and over the first 10",
         "spikes go before collapse (2602.17616)",
         "lower `lr` or `clip_norm`; look at the rows",
     ),
     "loss_spike": About(
-        "`loss` / the greater of its medians over the 100 steps before and over the first 10, where none is below 0",
+        "`loss` / the greater of its medians over the 50 to 100 steps before and over the first 10, where none is below 0",
         "rows that are broken, or a learning rate too high",
         "look at the rows of these steps; lower `lr`",
     ),

@@ -16,7 +16,9 @@ Series = Callable[[Sequence[Row], int, str], float | None]
 """The rows, of which so many count, and the watched eval that it is about."""
 
 BEFORE = 100
-"""Steps before, of which a spike is a multiple of the median."""
+"""Steps before, of which a spike is a multiple of the median …"""
+LEAST = 50
+"""… where there are so many: while the learning rate warms up, every gradient outgrows the one before."""
 POINTS = 8
 """Measurements of a watched eval that a trend is looked for in."""
 CHANCE = 0.01
@@ -47,7 +49,7 @@ def _spike(name: str, rows: Sequence[Row], end: int, about: str) -> float | None
     comes to no harm. None as long as these are too few, or say nothing above 0."""
     now, first = at(rows, end, name), beginning(rows, end - 1, name)
     before = known(rows, end - 1 - BEFORE, end - 1, name)
-    if now is None or first is None or min(before) < 0:
+    if now is None or first is None or len(before) < LEAST or min(before) < 0:
         return None
     usual = max(first, median(before))
     return now / usual if usual > 0 else None

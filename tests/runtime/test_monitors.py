@@ -114,6 +114,13 @@ def test_other_monitors_keep_still(monitor: str) -> None:
     assert said <= ({monitor} | alike if monitor in alike else {monitor})
 
 
+def test_gradients_that_outgrow_the_first_ones_of_a_warm_up_are_no_spike() -> None:
+    """As those of a student that begins as what its teacher has nearly made of it."""
+    rows = going(grad_norm=lambda at: 0.1 if at * STEPS <= 10 else 2.5, loss=lambda at: 0.5)
+    assert not fired(rows, guards("off-policy-health"))
+    assert fired(going(grad_norm=lambda at: 60.0 if at > 0.9 else 2.5), guards("off-policy-health"))
+
+
 def test_longer_responses_that_are_paid_for_are_no_drift() -> None:
     rows = going(completions__mean_length=lambda at: 100 + 300 * at, reward=lambda at: 0.3 + 0.6 * at)
     assert not fired(rows, guards("length-drift"))
