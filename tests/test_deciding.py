@@ -26,13 +26,13 @@ def test_the_demo_before_anything_is_known(tmp_path: Path) -> None:
     graph = api.compiled(api.check_file(str(EXAMPLE), {}))
     store, profile = Store(tmp_path, create=False), Profile()
     (skill,) = planned_evals(graph, store, forecast(graph, store, profile), rows)
-    assert (skill.name, skill.prompts, skill.counted, skill.attempts) == ("skill", 800, False, 16)
+    assert (skill.name, skill.prompts, skill.counted, skill.attempts) == ("skill", 1000, False, 16)
     net, rise, kept = skill.decides
     assert [each.statistic for each in skill.decides] == ["NSCR", "Δpass@1", "retention"]
     assert rise.asks == ("reasoner reshapes skill",) and kept.allowed == 0.1
-    before, after = np.repeat([0.0, 1.0], 400), np.tile([0.0, 1.0], 400)
+    before, after = np.repeat([0.0, 1.0], 500), np.tile([0.0, 1.0], 500)
     assert rise.at_worst == pytest.approx(interval(RATE_DIFFERENCE, before, after).half_width)
-    assert rise.at_worst == pytest.approx(1.96 * np.sqrt(0.5 / 800), rel=0.01)
+    assert rise.at_worst == pytest.approx(1.96 * np.sqrt(0.5 / 1000), rel=0.01)
     assert rise.as_measured is net.as_measured is None
 
 
